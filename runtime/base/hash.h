@@ -1,0 +1,31 @@
+/* hash.h: 128-bit hashes of bytes (SipHash-2-4 with 128-bit output, Aumasson and
+ * Bernstein), used for entity keys and content fingerprints.
+ *
+ * Not a signature: the key is fixed, so that values may be kept across runs.
+ * Pure functions, any thread. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/str.h"
+
+struct key128 {
+    uint64_t a, b;
+};
+
+static inline bool key128_eq(struct key128 x, struct key128 y) { return x.a == y.a && x.b == y.b; }
+
+struct hash128 {
+    uint64_t v0, v1, v2, v3, total;
+    unsigned char tail[8];
+    unsigned tail_n;
+};
+
+void hash128_init(struct hash128 *h);
+void hash128_add(struct hash128 *h, const void *p, size_t n);
+/* Adds the length first, so that ("a","bc") and ("ab","c") differ. */
+void hash128_add_str(struct hash128 *h, struct str s);
+struct key128 hash128_end(struct hash128 *h);
+struct key128 hash128_of(struct str s);
+/* The key of an entity (sync S-94): both texts, length-prefixed, blueprint first. */
+struct key128 key128_entity(struct str blueprint, struct str identifier);

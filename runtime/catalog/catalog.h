@@ -1,0 +1,41 @@
+/* catalog.h: the Port-compatible catalog on one SQLite file, served over HTTP (port-api).
+ *
+ * Used by port-local and, in-process, by ocean-run; the same code and the same HTTP path. Loop thread; the database has a
+ * thread of its own. Nothing but cli includes this. */
+#pragma once
+#include <stdbool.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "io/loop.h"
+
+struct catalog;
+
+struct catalog_opts {
+    const char *file;             /* or ":memory:" */
+    const char *host;             /* NULL: 127.0.0.1 */
+    int port;                     /* 0: any */
+    const char *durability;       /* "normal" (default), "full", "off" */
+    const char *unknown_properties; /* "drop" (default), "keep", "reject" */
+    const char *const *faults;    /* CLI form of port-api 16.3; NULL ends */
+    const char *public_url;
+    int token_ttl_s;              /* 0: 10800 */
+    size_t journal;               /* entries; 0: 10,000 */
+    const char *auth;             /* "any" (default) or "fixed" */
+    const char *const *clients;   /* ID:SECRET; NULL ends */
+    bool read_only;
+    bool no_control;              /* no /_local routes */
+};
+
+/* Default file: $XDG_DATA_HOME/ocean-run/catalog.db; caller frees. */
+char *catalog_default_file(void);
+/* Opens (ERR_BUSY naming pid and URL of another writer) and starts listening. */
+int catalog_start(struct loop *l, const struct catalog_opts *o, struct catalog **ret, struct err *e);
+const char *catalog_url(const struct catalog *c); /* http://127.0.0.1:PORT */
+/* Finishes running requests (5 s at most), checkpoints. */
+void catalog_stop(struct catalog *c);
+
+/* Reading a catalog file without serving it, for `ocean-run catalog list|show`. Synchronous, read-only. */
+int catalog_list(const char *file, struct buf *json_out, struct err *e); /* {"file","blueprints":[{"identifier","title","entities"}],"entities":n} */
+/* One entity, or with identifier NULL the entities of the blueprint: one JSON object a line through `line`. */
+int catalog_show(const char *file, const char *blueprint, const char *identifier,
+                 void (*line)(void *arg, struct str json), void *arg, struct err *e);

@@ -1,0 +1,29 @@
+/* child.h: a process of our own with a framed socket pair.
+ *
+ * The child is this binary again (/proc/self/exe) with the given arguments, fd 3 its end of the pair, environment
+ * as given, and it dies with its parent. Frames are a 4-byte little-endian length and that many bytes.
+ *
+ * child_new: loop thread (PR_SET_PDEATHSIG fires when the spawning thread ends). child_call: any thread, one at a
+ * time per child; blocks up to its deadline. */
+#pragma once
+#include <stddef.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "io/loop.h"
+
+struct child;
+
+struct child_opts {
+    const char *const *args;  /* after argv[0]; NULL ends */
+    const char *const *env;   /* complete environment; NULL ends */
+    size_t memory_limit;      /* RLIMIT_AS in bytes; 0 or under ASan: none */
+};
+
+/* Nothing is spawned yet: the process starts at the first call and again after a kill. */
+struct child *child_new(struct loop *l, const struct child_opts *opts);
+void child_free(struct child *c); /* kills it */
+/* Sends one frame, waits for one. ERR_TIMEOUT: killed at the deadline; ERR_IO: it died (message says how). */
+int child_call(struct child *c, struct str request, int deadline_ms, struct buf *ret_answer, struct err *e);
+
+/* The child's side: serves frames on fd 3 until end of file. Returns the exit code. */
+int child_serve(int (*handle)(void *arg, struct str request, struct buf *answer), void *arg);

@@ -1,0 +1,55 @@
+/* http_server.h: HTTP/1.1 server (libmicrohttpd, external epoll) on the loop.
+ *
+ * A call is handed over when its whole body has arrived and stays suspended until http_reply or
+ * http_abort, which must be called exactly once. Limits: connections, header size, body size by route,
+ * a total deadline for headers + body (dripping clients are cut off).
+ * Threads: loop thread only. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "io/http_client.h"
+#include "io/loop.h"
+
+struct http_server;
+struct http_call;
+
+struct http_server_opts {
+    const char *host;        /* "127.0.0.1"; NULL: that */
+    int port;                /* 0: any free one */
+    int max_connections;     /* 0: 512 */
+    size_t max_body;         /* 0: 1 MiB; larger requests get 413 as JSON and the connection survives (drained up to 16 MiB) */
+    int read_deadline_ms;    /* headers and body together; 0: 60,000 */
+    int idle_timeout_s;      /* keep-alive; 0: 75 */
+    /* Body limit for this request, before the body is read; NULL: max_body. */
+    size_t (*body_limit)(void *arg, const char *method, struct str path);
+    void (*handle)(void *arg, struct http_call *call);
+    void *arg;
+};
+
+/* ERR_BUSY when the port is taken (the message names it), ERR_IO otherwise. */
+int http_server_start(struct loop *l, const struct http_server_opts *opts, struct http_server **ret, struct err *e);
+int http_server_port(const struct http_server *s);
+/* Stops accepting; running calls may still reply. */
+void http_server_quiesce(struct http_server *s);
+/* Resumes and drops every suspended call, closes everything. Calls not yet answered must not be used afterwards. */
+void http_server_free(struct http_server *s);
+
+const char *http_call_method(const struct http_call *c);
+struct str http_call_path(const struct http_call *c);    /* raw, not decoded, without the query */
+struct str http_call_query(const struct http_call *c);   /* raw, without '?' */
+struct str http_call_body(const struct http_call *c);
+struct str http_call_header(const struct http_call *c, struct str name); /* STR_NULL if absent */
+size_t http_call_headers(const struct http_call *c, struct http_header *out, size_t max); /* returns how many there are */
+const char *http_call_peer(const struct http_call *c);
+uint64_t http_call_connection(const struct http_call *c); /* number of the connection, from 1 */
+/* Value of a query parameter, form-decoded into `out`; nth occurrence from 0; false if absent. */
+bool http_call_param(const struct http_call *c, const char *name, size_t nth, struct buf *out);
+
+/* Takes `body`. Extra headers may be NULL. Content-Length is set; content_type may be NULL (no header). */
+void http_reply(struct http_call *c, int status, const char *content_type, struct buf *body,
+                const struct http_header *extra, size_t nextra);
+/* Resets the connection (TCP RST), for fault injection. */
+void http_abort(struct http_call *c);

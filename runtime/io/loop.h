@@ -1,0 +1,40 @@
+/* loop.h: the one event loop of a process (libuv), timers, deferred calls, signals.
+ *
+ * Everything here belongs to the loop thread, except loop_post. uv.h stays inside io/. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+
+struct loop;
+struct timer;
+struct uv_loop_s;
+
+typedef void (*loop_fn)(void *arg);
+
+struct loop *loop_new(void);
+/* Closes what is left and frees; asserts in debug builds that nothing leaked. */
+void loop_free(struct loop *l);
+/* Runs until loop_stop or until nothing is alive. */
+void loop_run(struct loop *l);
+/* One turn: polls I/O once, waiting at most until the next event when `wait`. Returns false when nothing is alive. */
+bool loop_turn(struct loop *l, bool wait);
+void loop_stop(struct loop *l);
+bool loop_is_thread(const struct loop *l); /* are we on the loop thread? */
+
+/* Runs fn once on the loop thread, soon. Any thread. Keeps the loop alive until it ran. */
+void loop_post(struct loop *l, loop_fn fn, void *arg);
+/* Runs fn at the end of this turn, after library callbacks returned. Loop thread. */
+void loop_defer(struct loop *l, loop_fn fn, void *arg);
+
+/* Runs fn after delay_ms, then every repeat_ms if > 0, until timer_stop. A one-shot timer frees itself
+ * after fn unless stopped before. Returned timers are owned by the loop; timer_stop(NULL) is allowed. */
+struct timer *timer_start(struct loop *l, uint64_t delay_ms, uint64_t repeat_ms, loop_fn fn, void *arg);
+void timer_stop(struct timer *t);
+/* An unreferenced timer does not keep the loop alive. */
+void timer_unref(struct timer *t);
+
+/* fn(arg, signum) on the loop thread for SIGINT and SIGTERM; does not keep the loop alive. */
+void loop_on_signal(struct loop *l, void (*fn)(void *arg, int signum), void *arg);
+
+struct uv_loop_s *loop_uv(struct loop *l); /* for io/ only */

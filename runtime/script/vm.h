@@ -1,0 +1,30 @@
+/* vm.h: a Lua state with the ocean library, one script, and the tasks its handlers run in.
+ *
+ * The only header of script/ that others include. Implements struct source. Loop thread. */
+#pragma once
+#include "config/definition.h"
+#include "config/settings.h"
+#include "io/loop.h"
+#include "sync/source.h"
+
+struct vm;
+
+struct vm_opts {
+    struct loop *loop;
+    const struct settings *settings;
+    struct definition *definition; /* ocean.define adds to it */
+    size_t memory_limit;           /* bytes, documents included */
+    double cpu_limit_s;            /* per handler between waits */
+    bool json_output;              /* print goes to stderr */
+};
+
+struct vm *vm_new(const struct vm_opts *o, struct err *e);
+void vm_free(struct vm *v); /* closes tasks; nothing calls back afterwards */
+
+/* Runs the main chunk as a task (it may wait). done with e NULL: loaded. Syntax and runtime errors carry file and line. */
+void vm_load(struct vm *v, const char *path, void (*done)(void *arg, const struct err *e), void *arg);
+/* The integration's configuration (definition_config) once the script is loaded or asks for it. */
+/* Handlers of on_start: run side by side, errors are logged (runtime R-4). */
+void vm_start(struct vm *v, struct event *ev);
+bool vm_has_resync(const struct vm *v);
+const struct source *vm_source(struct vm *v);

@@ -1,0 +1,66 @@
+/* resync.h: one full resync from mapping to deletion (sync section 4, design.md section 6).
+ *
+ * Loop thread. resync_start returns at once; `done` runs exactly once, also after resync_abort. */
+#pragma once
+#include "config/settings.h"
+#include "port/client.h"
+#include "store/state.h"
+#include "sync/event.h"
+#include "sync/source.h"
+
+struct resync;
+struct jq_host;
+
+struct resync_opts {
+    struct loop *loop;
+    struct port *port;
+    struct state *state;
+    const struct source *source;
+    const struct settings *settings;
+    struct jq_host *jq;
+    const char *const *jq_env;
+    enum event_trigger trigger;
+    struct event *parent;
+    /* Only these kinds; nothing is deleted (design.md section 9 item 17). */
+    const char *const *kinds;
+    size_t nkinds;
+    /* First resync of the process only. */
+    const char *const *allow_empty;
+    size_t nallow_empty;
+    double max_shrink_percent; /* < 0: from settings */
+};
+
+struct resource_error {
+    char *message, *where;
+    size_t count;
+};
+/* Names and equations of the summary object: design.md section 8. */
+struct resource_report {
+    char *kind;
+    int index;
+    enum { RES_PENDING, RES_RUNNING, RES_COMPLETED, RES_FAILED, RES_ABORTED } state;
+    size_t extracted, filtered, unmappable, mapped;
+    size_t created, updated, unchanged, rejected, duplicates, unmatched;
+    struct resource_error *errors;
+    size_t nerrors;
+    size_t held_back;
+};
+struct resync_report {
+    bool ok;
+    bool failed;     /* the run as a whole failed: mapping unreadable, listing failed ... */
+    bool aborted;
+    char *failure;   /* message when failed */
+    int exit_code;   /* design.md section 8 */
+    struct resource_report *resources;
+    size_t n;
+    size_t deleted, held_back, requests;
+    double seconds;
+    char event_id[37];
+};
+
+struct resync *resync_start(const struct resync_opts *o,
+                            void (*progress)(void *arg, const struct resync_report *r),
+                            void (*done)(void *arg, const struct resync_report *r), void *arg, struct err *e);
+/* S-48. done still runs, with aborted set. */
+void resync_abort(struct resync *r);
+void resync_report_write(const struct resync_report *r, struct buf *json_out);
