@@ -1,6 +1,5 @@
 /* entities.h: bulks, lookups, listing and deletion (sync sections 7 to 10). Loop thread; `done` runs once, later. */
 #pragma once
-#include "mapping/plan.h"
 #include "port/client.h"
 
 struct write_options { /* one per event: S-14, S-28 */
