@@ -1,0 +1,434 @@
+/* A run, step after step (runtime R-2): settings, .port folder, script, catalog or Port, state, set-up in Port, resyncs.
+ *
+ * Everything after the settings happens on the loop; each step's callback starts the next one. `finish` decides the exit
+ * code once and stops the loop; run_command then takes everything down in reverse order. A stop by signal first aborts
+ * the resync, which reports itself as aborted, and is bounded by SHUTDOWN_MS; a second signal ends the process at once. */
+#define LOG_GROUP "run"
+#include "cli/run.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "catalog/catalog.h"
+#include "cli/environment.h"
+#include "cli/health.h"
+#include "cli/progress.h"
+#include "config/definition.h"
+#include "config/settings.h"
+#include "io/loop.h"
+#include "io/worker.h"
+#include "mapping/jq.h"
+#include "port/client.h"
+#include "port/integration.h"
+#include "script/vm.h"
+#include "store/state.h"
+#include "sync/resync.h"
+
+#define SHUTDOWN_MS 25000
+
+struct app {
+    const struct run_options *opts;
+    struct settings *settings;
+    struct definition *definition;
+    struct loop *loop;
+    struct vm *vm;
+    struct catalog *catalog;
+    struct state *state;
+    struct port *port;
+    struct jq_host *jq;
+    struct health *health;
+    struct progress *progress;
+    struct timer *schedule, *deadline;
+    struct resync *resync;
+    struct event *start_event;
+    char **jq_env;
+    char *type, *identifier, *version;
+    bool embedded, resynced, again, finished;
+    int signum; /* the signal that asked us to stop, or 0 */
+    int exit_code;
+};
+
+static void finish(struct app *a, int code)
+{
+    if (a->finished)
+        return;
+    a->finished = true;
+    a->exit_code = code;
+    loop_stop(a->loop);
+}
+
+static void fail(struct app *a, const struct err *e, int code)
+{
+    log_error("%s", e->msg);
+    finish(a, code);
+}
+
+static int exit_of(const struct err *e)
+{
+    switch (e->code) {
+    case ERR_CONFIG:
+    case ERR_AUTH:
+    case ERR_BUSY:
+    case ERR_SCRIPT:
+    case ERR_INVAL:
+    case ERR_NOT_FOUND: return EXIT_CONFIG;
+    default: return EXIT_FAILED;
+    }
+}
+
+/* One line a problem, as they stand (they are masked already). */
+static void print_problems(const struct buf *problems)
+{
+    struct str rest = buf_str(problems);
+    while (rest.n) {
+        struct str line = str_split(rest, '\n', &rest);
+        if (line.n)
+            log_error("%.*s", STR_FMT(line));
+    }
+}
+
+/* Resyncs ------------------------------------------------------------------------------------------------------- */
+
+static void start_resync(struct app *a);
+
+static void on_progress(void *arg, const struct resync_report *r)
+{
+    struct app *a = arg;
+    progress_update(a->progress, r);
+}
+
+static void print_report(const struct app *a, const struct resync_report *r)
+{
+    if (!a->opts->json) {
+        progress_summary(stdout, r);
+    } else {
+        struct buf text;
+        buf_init(&text, BUF_NO_LIMIT);
+        resync_report_write(r, &text);
+        printf("%s\n", buf_cstr(&text));
+        buf_done(&text);
+    }
+    fflush(stdout);
+}
+
+static void on_resync_done(void *arg, const struct resync_report *r)
+{
+    struct app *a = arg;
+    a->resync = NULL;
+    a->resynced = true;
+    progress_update(a->progress, r);
+    progress_free(a->progress);
+    a->progress = NULL;
+    print_report(a, r);
+    if (a->signum)
+        finish(a, a->settings && a->opts->flags.once ? 128 + a->signum : EXIT_DONE);
+    else if (a->opts->flags.once)
+        finish(a, r->exit_code);
+    else if (a->again)
+        start_resync(a);
+}
+
+static void start_resync(struct app *a)
+{
+    struct err e = {0};
+    a->again = false;
+    struct resync_opts o = {
+        .loop = a->loop,
+        .port = a->port,
+        .state = a->state,
+        .source = vm_source(a->vm),
+        .settings = a->settings,
+        .jq = a->jq,
+        .jq_env = (const char *const *)a->jq_env,
+        .trigger = TRIGGER_MACHINE,
+        .kinds = a->opts->kinds,
+        .nkinds = a->opts->nkinds,
+        .max_shrink_percent = -1,
+    };
+    if (!a->resynced) { /* these hold for the first resync of a process only */
+        o.allow_empty = a->opts->allow_empty;
+        o.nallow_empty = a->opts->nallow_empty;
+        o.max_shrink_percent = a->opts->max_shrink_percent;
+    }
+    a->progress = progress_new(isatty(STDERR_FILENO) && !a->opts->json);
+    a->resync = resync_start(&o, on_progress, on_resync_done, a, &e);
+    if (!a->resync) {
+        progress_free(a->progress);
+        a->progress = NULL;
+        fail(a, &e, exit_of(&e));
+    }
+}
+
+static void on_schedule(void *arg)
+{
+    struct app *a = arg;
+    if (!a->resync) {
+        start_resync(a);
+        return;
+    }
+    log_warn("the scheduled resync replaces the one that still runs (scheduled_resync_interval = %d min)",
+             a->settings->scheduled_resync_interval_min);
+    a->again = true;
+    resync_abort(a->resync);
+}
+
+/* Start-up ------------------------------------------------------------------------------------------------------ */
+
+static void on_setup(void *arg, const struct err *e)
+{
+    struct app *a = arg;
+    struct err mine = {0};
+    if (a->finished || a->signum) {
+        finish(a, a->signum ? 128 + a->signum : EXIT_FAILED);
+        return;
+    }
+    if (e) {
+        fail(a, e, exit_of(e));
+        return;
+    }
+    if (!a->opts->flags.once && health_start(a->loop, a->settings, &a->health, &mine) < 0) {
+        fail(a, &mine, EXIT_CONFIG);
+        return;
+    }
+    health_ready(a->health, true);
+    a->start_event = event_new(EVENT_START, TRIGGER_MACHINE, NULL);
+    vm_start(a->vm, a->start_event);
+    if (a->settings->scheduled_resync_interval_min > 0 && !a->opts->flags.once) {
+        uint64_t ms = (uint64_t)a->settings->scheduled_resync_interval_min * 60000;
+        a->schedule = timer_start(a->loop, ms, ms, on_schedule, a);
+    }
+    start_resync(a);
+}
+
+static int start_catalog(struct app *a, struct err *e)
+{
+    char *file = a->settings->local_file ? xstrdup(a->settings->local_file) : catalog_default_file();
+    struct catalog_opts o = {.file = file};
+    int rc = catalog_start(a->loop, &o, &a->catalog, e);
+    if (rc == 0 && !a->settings->local_file)
+        log_info("no OCEAN__PORT__ setting: using the embedded catalog %s (set OCEAN__PORT__CLIENT_ID and "
+                 "OCEAN__PORT__CLIENT_SECRET for a Port account)",
+                 file);
+    else if (rc == 0)
+        log_info("using the embedded catalog %s", file);
+    free(file);
+    return rc;
+}
+
+/* The embedded catalog, or Port with credentials (design.md section 1). */
+static int choose_target(struct app *a, struct err *e)
+{
+    const struct settings *s = a->settings;
+    if (s->local_file || (!s->any_port_setting && isatty(STDERR_FILENO))) {
+        a->embedded = true;
+        return start_catalog(a, e);
+    }
+    if (s->client_id && *s->client_id && s->client_secret && *s->client_secret)
+        return 0;
+    const char *missing = s->client_id && *s->client_id           ? "OCEAN__PORT__CLIENT_SECRET is"
+                          : s->client_secret && *s->client_secret ? "OCEAN__PORT__CLIENT_ID is"
+                                                                  : "OCEAN__PORT__CLIENT_ID and "
+                                                                    "OCEAN__PORT__CLIENT_SECRET are";
+    return ERR(e, ERR_CONFIG, "no credentials for Port: %s not set. Set them, or use --local FILE for the embedded catalog",
+               missing);
+}
+
+/* Name of the target for the state file: the catalog's file by its real path, else Port's base URL. */
+static char *target_name(const struct app *a)
+{
+    if (!a->embedded)
+        return xstrdup(a->settings->base_url);
+    char *file = a->settings->local_file ? xstrdup(a->settings->local_file) : catalog_default_file();
+    char real[PATH_MAX];
+    char *name = xasprintf("catalog:%s", realpath(file, real) ? real : file);
+    free(file);
+    return name;
+}
+
+static int open_state(struct app *a, struct err *e)
+{
+    bool fresh;
+    char *target = target_name(a);
+    int rc = state_open(a->loop, a->settings->state_dir, a->identifier, target, &a->state, &fresh, e);
+    if (rc == 0)
+        log_debug("state file %s%s", state_path(a->state), fresh ? " (new)" : "");
+    free(target);
+    return rc;
+}
+
+static void connect_port(struct app *a)
+{
+    const struct settings *s = a->settings;
+    a->jq_env = environment_for_mapping(a->definition);
+    a->jq = jq_host_new(a->loop, (const char *const *)a->jq_env);
+    struct port_opts o = {
+        .base_url = a->embedded ? catalog_url(a->catalog) : s->base_url,
+        .client_id = a->embedded ? "local" : s->client_id,
+        .client_secret = a->embedded ? "local" : s->client_secret,
+        .type = a->type,
+        .version = a->version,
+        .identifier = a->identifier,
+        .embedded = a->embedded,
+        .insecure = s->port_insecure,
+        .no_strict_x509 = s->port_no_strict,
+    };
+    a->port = port_new(a->loop, &o);
+    struct port_setup_opts setup = {
+        .def = a->definition,
+        .initialize_resources = s->initialize_port_resources,
+        .origin = s->create_resources_origin,
+        .reset_mapping = a->opts->reset_mapping,
+        .embedded = a->embedded,
+    };
+    port_setup(a->port, &setup, on_setup, a);
+}
+
+static int check_integration(struct app *a, struct err *e)
+{
+    struct json_doc *config = NULL;
+    struct buf problems;
+    buf_init(&problems, 1 << 20);
+    int rc = definition_config(a->definition, a->settings, &config, &problems, e);
+    if (rc < 0)
+        print_problems(&problems);
+    buf_done(&problems);
+    json_unref(config);
+    if (rc < 0)
+        return rc;
+    rc = definition_identity(a->definition, a->settings, &a->type, &a->identifier, &a->version, e);
+    if (rc == 0 && !vm_has_resync(a->vm))
+        rc = ERR(e, ERR_CONFIG, "%s registers no resync handler; add ocean.on_resync(kind, function(kind) ... end)",
+                 a->settings->script);
+    return rc;
+}
+
+static void on_loaded(void *arg, const struct err *e)
+{
+    struct app *a = arg;
+    struct err mine = {0};
+    if (e) {
+        fail(a, e, EXIT_CONFIG);
+        return;
+    }
+    if (check_integration(a, &mine) < 0 || choose_target(a, &mine) < 0 || open_state(a, &mine) < 0) {
+        fail(a, &mine, exit_of(&mine));
+        return;
+    }
+    connect_port(a);
+}
+
+/* Signals ------------------------------------------------------------------------------------------------------- */
+
+static void on_deadline(void *arg)
+{
+    struct app *a = arg;
+    log_error("not stopped after %d s; ending anyway", SHUTDOWN_MS / 1000);
+    finish(a, 128 + a->signum);
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct app *a = arg;
+    if (a->signum)
+        _exit(128 + signum);
+    a->signum = signum;
+    log_info("%s: stopping", signum == SIGTERM ? "SIGTERM" : "SIGINT");
+    health_ready(a->health, false);
+    a->again = false;
+    if (a->resync) {
+        a->deadline = timer_start(a->loop, SHUTDOWN_MS, 0, on_deadline, a);
+        resync_abort(a->resync);
+    } else {
+        finish(a, a->opts->flags.once || !a->resynced ? 128 + signum : EXIT_DONE);
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- */
+
+static int load_settings(struct app *a)
+{
+    struct err e = {0};
+    struct buf problems;
+    buf_init(&problems, 1 << 20);
+    log_set_groups(getenv("OCEAN_LOG"));
+    int rc = settings_load(&a->opts->flags, &a->settings, &problems, &e);
+    if (rc < 0) {
+        print_problems(&problems);
+        if (!problems.n)
+            log_error("%s", e.msg);
+    } else {
+        log_set_level(a->settings->log_level);
+    }
+    buf_done(&problems);
+    return rc < 0 ? exit_of(&e) : EXIT_DONE;
+}
+
+static int start(struct app *a, struct err *e)
+{
+    a->definition = definition_new();
+    int rc = definition_load(a->definition, a->settings, e);
+    if (rc < 0)
+        return rc;
+    struct vm_opts o = {
+        .loop = a->loop,
+        .settings = a->settings,
+        .definition = a->definition,
+        .memory_limit = a->settings->lua_memory_bytes,
+        .cpu_limit_s = a->settings->lua_cpu_s,
+        .json_output = a->opts->json,
+    };
+    a->vm = vm_new(&o, e);
+    if (!a->vm)
+        return e->code;
+    loop_on_signal(a->loop, on_signal, a);
+    vm_load(a->vm, a->settings->script, on_loaded, a);
+    return 0;
+}
+
+static void take_down(struct app *a)
+{
+    timer_stop(a->schedule);
+    timer_stop(a->deadline);
+    progress_free(a->progress);
+    vm_free(a->vm);
+    event_unref(a->start_event);
+    port_free(a->port);
+    jq_host_free(a->jq);
+    state_close(a->state);
+    if (a->catalog)
+        catalog_stop(a->catalog);
+    health_stop(a->health);
+    definition_free(a->definition);
+    settings_free(a->settings);
+    environment_free(a->jq_env);
+    loop_free(a->loop);
+    free(a->type);
+    free(a->identifier);
+    free(a->version);
+}
+
+int run_command(const struct run_options *o)
+{
+    struct app a = {.opts = o};
+    struct err e = {0};
+    a.exit_code = load_settings(&a);
+    if (a.exit_code != EXIT_DONE)
+        return a.exit_code;
+    worker_pool_setup(0);
+    a.loop = loop_new();
+    if (start(&a, &e) < 0) {
+        log_error("%s", e.msg);
+        a.exit_code = exit_of(&e);
+    } else {
+        loop_run(a.loop);
+    }
+    take_down(&a);
+    return a.exit_code;
+}
