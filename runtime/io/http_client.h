@@ -1,12 +1,14 @@
 /* http_client.h: asynchronous HTTP requests (libcurl multi on the loop).
  *
  * Ownership: a started request belongs to the client until `done` ran or http_cancel returned.
- *            Request fields are copied by http_send, except `body`, which is taken.
+ *            Request fields are copied by http_send, except `body`, which is taken (also when the start fails;
+ *            the field is empty afterwards).
  * Threads:   loop thread only.
  * Errors:    a start that fails returns NULL and never calls back; otherwise `done` runs
  *            exactly once, never from inside http_send. A response of any status is a success here;
  *            errors are ERR_TRANSPORT, ERR_TIMEOUT, ERR_TOO_BIG, ERR_CANCELLED.
- * No retry here: see retry.h. */
+ * No retry here: see retry.h. Only an idempotent request whose kept-alive connection turns out to be dead before
+ * any answer is sent once more on a new one. Messages name the URL without user info and query. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -13,7 +13,8 @@ struct uv_loop_s;
 typedef void (*loop_fn)(void *arg);
 
 struct loop *loop_new(void);
-/* Closes what is left and frees; asserts in debug builds that nothing leaked. */
+/* Waits for jobs on the pool, runs what was posted or deferred, closes timers and signals that are left, frees.
+ * Handles of other modules must be closed by then: a sanitizer build aborts and names them. NULL is allowed. */
 void loop_free(struct loop *l);
 /* Runs until loop_stop or until nothing is alive. */
 void loop_run(struct loop *l);
@@ -26,6 +27,12 @@ bool loop_is_thread(const struct loop *l); /* are we on the loop thread? */
 void loop_post(struct loop *l, loop_fn fn, void *arg);
 /* Runs fn at the end of this turn, after library callbacks returned. Loop thread. */
 void loop_defer(struct loop *l, loop_fn fn, void *arg);
+/* Drops deferred calls with exactly this fn and arg that have not run yet: for owners that go away. Loop thread. */
+void loop_forget(struct loop *l, loop_fn fn, void *arg);
+
+/* While somebody holds the loop it stays alive, because another thread is going to loop_post. Loop thread. */
+void loop_hold(struct loop *l);
+void loop_release(struct loop *l);
 
 /* Runs fn after delay_ms, then every repeat_ms if > 0, until timer_stop. A one-shot timer frees itself
  * after fn unless stopped before. Returned timers are owned by the loop; timer_stop(NULL) is allowed. */
