@@ -14,15 +14,19 @@ struct event {
     enum event_type type;
     enum event_trigger trigger;
     struct event *parent;             /* a reference, or NULL */
-    struct mapping_doc *mapping;      /* owned, or NULL when none was loaded */
+    struct mapping_doc *mapping;      /* NULL when none was loaded; set once by event_set_mapping */
+    bool mapping_inherited;           /* borrowed from an ancestor (sync S-5), which the reference keeps alive */
     const struct mapping_resource *resource; /* being processed now, or NULL */
     bool aborted;
     int64_t start_wall_us;            /* resync_start_time */
     int attributes_ref;               /* the script's table, 0: none; owned by script */
 };
 
+/* The mapping is the parent's as it stands now, if any. `parent` may be NULL. */
 struct event *event_new(enum event_type t, enum event_trigger trig, struct event *parent);
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
+/* Takes the document over. Once per event: children borrow the pointer. */
+void event_set_mapping(struct event *e, struct mapping_doc *m);
 const char *event_type_name(enum event_type t);       /* "resync" */
 const char *event_trigger_name(enum event_trigger t); /* "machine" */
