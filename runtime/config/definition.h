@@ -16,13 +16,16 @@ struct definition {
     struct json_doc *actions, *scorecards, *pages;
     char *blueprints_from, *mapping_from, *spec_from; /* file name or "ocean.define at FILE:LINE" */
     bool mapping_inline, blueprints_inline;
+    char *project_name, *project_version; /* of pyproject.toml; NULL: none */
+    bool config_inline;                   /* the configurations came from ocean.define */
 };
 
 struct definition *definition_new(void);
 void definition_free(struct definition *d);
 /* Reads <folder>/.port (or the working directory's, runtime R-1) and pyproject.toml's name and version. */
 int definition_load(struct definition *d, const struct settings *s, struct err *e);
-/* Adds the parts of an ocean.define table: blueprints, mapping, config, type, version. `from` names the call. */
+/* Adds the parts of an ocean.define table: blueprints, mapping, config, type, version, actions, scorecards, pages. An empty
+ * object where the schema wants a list is an empty list (an empty Lua table says no more). `from` names the call. */
 int definition_add(struct definition *d, struct json table, const char *from, struct err *e);
 
 /* Effective type, identifier and version (design.md section 9 item 9, runtime R-41). Caller frees. */

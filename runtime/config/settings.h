@@ -58,6 +58,7 @@ struct settings {
     char *state_dir;                   /* NULL: default */
     /* raw integration.config before the spec is applied: an object */
     struct json_doc *config_raw;
+    struct settings_all *all;          /* every setting and its source; behind the functions below */
 };
 
 /* Reads all sources. On problems: ERR_CONFIG, and `problems` holds one per line as runtime R-58 says
@@ -67,5 +68,11 @@ void settings_free(struct settings *s);
 
 /* Where an effective value came from ("environment", ".env", "config.yaml", "flag", "default"). */
 const char *settings_source(const struct settings *s, const char *dotted);
+/* Effective value of any known setting as text ("live_events.redis.url"); NULL if it has none. Integers in decimal,
+ * booleans as true or false. Valid while `s` lives. */
+const char *settings_text(const struct settings *s, const char *dotted);
+/* Path of a file or folder of the integration (runtime R-1): in the working directory, else beside the script; NULL if in
+ * neither. Says in the log which one it is when it is not the working directory's. Caller frees. */
+char *settings_find_file(const struct settings *s, const char *name);
 /* snake_case of a declared configuration name (runtime R-44). */
 void settings_snake(struct buf *out, struct str name);
