@@ -22,20 +22,26 @@ void retry_policy_third_party(struct retry_policy *p);
 double retry_hint(struct str value, int64_t now_wall_us);
 /* Is this outcome repeated? status 0 with e set: a transport error. */
 bool retry_wanted(const struct retry_policy *p, const char *method, bool flagged, int status, const struct err *e);
-/* Wait before repeat n (from 1), in seconds. rnd in 0..1. resp may be NULL. */
+/* Wait before repeat n (from 1), in seconds. rnd in 0..1. resp may be NULL. A time named by a header is honoured as it
+ * is, without jitter, unless it is already past: then, as without one, base * 2^(n-1) with jitter. Both are capped. */
 double retry_delay(const struct retry_policy *p, int n, const struct http_resp *resp, int64_t now_wall_us, double rnd);
 
 enum retry_flag { RETRY_BY_METHOD, RETRY_ALWAYS, RETRY_NEVER };
 
 struct retry_call;
-/* Called before each repeat; may change headers or url of the copy about to be sent. Optional. */
+/* Called before each wait; may change headers or url of what is sent next with retry_set_header and retry_set_url, or
+ * cancel. Optional. */
 struct retry_hooks {
     void (*waiting)(void *arg, int n, double seconds, int status, const struct err *e);
     void *arg;
 };
-/* As http_send, with repeats. The body is kept until the end. `done` gets the last answer. */
+/* As http_send, with repeats. The body is kept until the end. `done` gets the last answer. To be cancelled before its
+ * client is freed. */
 struct retry_call *retry_send(struct http_client *c, struct http_spec *spec, const struct retry_policy *p,
                               enum retry_flag flag, const struct retry_hooks *hooks, http_done_fn done, void *arg,
                               struct err *e);
+/* Inside `waiting` or during the wait: what the next sending carries. The header replaces those of that name. */
+void retry_set_header(struct retry_call *r, struct str name, struct str value);
+void retry_set_url(struct retry_call *r, const char *url);
 void retry_cancel(struct retry_call *r); /* done will not run; NULL allowed */
 int retry_count(const struct retry_call *r); /* repeats so far */

@@ -14,8 +14,9 @@ struct worker_job {
     void *internal;
 };
 
-/* Sets the pool size (UV_THREADPOOL_SIZE) before first use; call once from main. 0: cpu count + 2, 4 to 32. */
+/* Sets the pool size (UV_THREADPOOL_SIZE) before first use; call once from main, while it has one thread. 0: what
+ * that variable says, else cpu count + 2, 4 to 32. */
 void worker_pool_setup(int threads);
 void worker_submit(struct loop *l, struct worker_job *job);
-/* Sets the flag; `done` still runs. */
+/* Sets the flag; `run` (also of a job still queued) and `done` still run. Any thread. */
 void worker_cancel(struct worker_job *job);
