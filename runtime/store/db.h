@@ -35,7 +35,8 @@ struct db_job {
     struct err err; /* outcome; err.code 0 on success */
     struct db_job *next;
 };
-/* Queues a job the caller owns until `done` (or until it ran, without `done`). */
+/* Queues a job, which the caller owns again when `done` runs. Jobs with `done` are submitted by the loop thread, which they keep
+ * alive; without `done` the memory must outlive db_close. */
 void db_submit(struct db *d, struct db_job *job);
 /* Runs a job and waits for it. Any thread but the database's; not for the loop thread of a busy process. */
 int db_call(struct db *d, struct db_job *job);
