@@ -44,6 +44,20 @@ $(B)/$(1).a: $$(call OBJ_OF,$(1))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 
+# The part of the ocean library that is written in Lua, as bytes inside the binary.
+EMBEDDED_LUA := $(sort $(wildcard lua/ocean/*.lua))
+$(B)/gen/embedded_lua.c: $(EMBEDDED_LUA)
+	@mkdir -p $(@D)
+	@{ echo '#include "script/embed.h"'; \
+	  for f in $^; do n=$$(basename $$f .lua); \
+	    echo "static const unsigned char lua_$$n[] = {"; od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '0};'; done; \
+	  echo 'const struct embedded_lua embedded_lua[] = {'; \
+	  for f in $^; do n=$$(basename $$f .lua); echo "{\"$$n\", lua_$$n, sizeof(lua_$$n) - 1},"; done; \
+	  echo '{0, 0, 0}};'; } > $@.tmp && mv $@.tmp $@
+$(B)/gen/embedded_lua.o: $(B)/gen/embedded_lua.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(B)/script.a: $(B)/gen/embedded_lua.o
+
 # Unit tests: tests/unit/<folder>/test_*.c link that folder and what it may use.
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)

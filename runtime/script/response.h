@@ -1,0 +1,24 @@
+/* response.h: an HTTP answer as scripts see it. Loop thread. */
+#pragma once
+#include <lua.h>
+#include "io/http_client.h"
+
+struct answer {
+    int status;
+    struct http_header *headers; /* one block, texts behind the array */
+    size_t nheaders;
+    struct buf body;
+    char *url, *method;
+    size_t charged;
+    bool consumed; /* the body went into a document */
+};
+
+/* Moves the answer out of the client's callback. */
+void answer_take(struct answer *a, struct http_resp *resp);
+void answer_done(struct answer *a);
+
+/* Pushes a response that takes everything from `a`. May raise; then whatever was taken is the userdata's. */
+void response_push(lua_State *L, struct answer *a, const char *method);
+struct answer *response_check(lua_State *L, int idx);
+/* Adds response functions to the internals on top of the stack. */
+void response_open(lua_State *L);

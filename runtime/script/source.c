@@ -1,0 +1,547 @@
+/* Runs of resources. A run calls its handlers one after another, each in a task of its own (so that one over its limit
+ * takes no other with it): kind-specific before wildcard, in the order of registration.
+ *
+ * What a handler gives: returned lists are kept until something else comes, consecutive ones form one batch; batches by
+ * ocean.yield, coroutine.yield or a returned iterator go to the sink at once. The sink says when it is full; `room` may
+ * come at any time after that, also when the run is long over, which is why a run that ends full stays as a zombie until
+ * room ran or the vm ends.
+ *
+ * The end: sink->done exactly once, from the loop, never inside start or cancel. */
+#include "script/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/write.h"
+#include "script/convert.h"
+#include "script/error.h"
+#include "script/jsonval.h"
+#include "script/op.h"
+#include "script/task.h"
+
+#define LOG_GROUP "script.resync"
+#define BAD_BATCHES_MAX 10
+#define TAINTS_MAX 100 /* different ones of one handler; one is enough to hold deletion back */
+
+struct list {
+    struct json_doc *doc;
+    struct json items;
+};
+
+struct run {
+    struct run *prev, *next;
+    struct vm *vm;
+    struct sink *sink;
+    struct event *event;
+    const struct mapping_resource *resource;
+    size_t *order, n, at; /* indices into vm->on_resync */
+    struct task *task;
+    struct yield_op *waiting;
+    struct list *lists; /* returned, not yet handed over */
+    size_t nlists;
+    struct source_report report;
+    char **taints;        /* of the current handler; told when it ended without raising them */
+    size_t ntaints;
+    int bad_batches;      /* in a row, by the current handler */
+    bool full, cancelled, over;
+};
+
+struct yield_op {
+    struct op op;
+    struct run *run;
+};
+
+static void next_handler(struct run *r);
+
+/* Runs -------------------------------------------------------------------------------------------------------------- */
+
+static void run_free(struct run *r)
+{
+    *(r->prev ? &r->prev->next : &r->vm->runs) = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    for (size_t i = 0; i < r->nlists; i++)
+        json_unref(r->lists[i].doc);
+    for (size_t i = 0; i < r->ntaints; i++)
+        free(r->taints[i]);
+    free(r->taints);
+    free(r->lists);
+    free(r->order);
+    event_unref(r->event);
+    free(r);
+}
+
+/* The sink's queue has room again. */
+static void on_room(void *arg)
+{
+    struct run *r = arg;
+    r->full = false;
+    if (r->over)
+        run_free(r);
+    else if (r->waiting)
+        op_done(&r->waiting->op);
+}
+
+/* Takes the reference. */
+static void push(struct run *r, struct json_doc *doc, struct json items, bool from_list)
+{
+    if (json_is_arr(items) && json_len(items) == 0)
+        r->report.explicit_empty = true;
+    r->full = true; /* room may run as soon as push returned false */
+    if (r->sink->ops->push(r->sink, doc, items, from_list, on_room, r))
+        r->full = false;
+}
+
+static int merge_lists(struct run *r, struct list *ret)
+{
+    struct err e = {0};
+    struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    struct jw w = jw_on(&text);
+    jw_arr(&w);
+    for (size_t i = 0; i < r->nlists; i++)
+        for (struct json_iter it = json_iter(r->lists[i].items); json_next(&it);)
+            jw_json(&w, it.val);
+    jw_end_arr(&w);
+    buf_reserve(&text, JSON_PADDING);
+    size_t n;
+    char *p = buf_take(&text, &n);
+    int rc = json_parse_take(p, n, &ret->doc, &e);
+    if (rc < 0)
+        r->sink->ops->error(r->sink, "", e.msg);
+    else
+        ret->items = json_root(ret->doc);
+    return rc;
+}
+
+/* Hands the returned lists over as one batch. */
+static void flush_lists(struct run *r)
+{
+    struct list all = {0};
+    if (r->nlists == 0)
+        return;
+    if (r->nlists == 1) {
+        all = r->lists[0];
+        r->nlists = 0;
+        push(r, all.doc, all.items, true);
+        return;
+    }
+    int rc = merge_lists(r, &all);
+    for (size_t i = 0; i < r->nlists; i++)
+        json_unref(r->lists[i].doc);
+    r->nlists = 0;
+    if (rc == 0)
+        push(r, all.doc, all.items, true);
+}
+
+static void finish(void *arg)
+{
+    struct run *r = arg;
+    if (!r->cancelled)
+        flush_lists(r);
+    struct sink *sink = r->sink;
+    struct source_report report = r->report;
+    r->over = true;
+    if (!r->full)
+        run_free(r);
+    sink->ops->done(sink, &report);
+}
+
+/* A failure that was raised and not caught is the handler's error already; what was caught taints. */
+static void tell_taints(struct run *r, const struct report *error)
+{
+    for (size_t i = 0; i < r->ntaints; i++) {
+        if (!r->cancelled && !(error && strstr(error->message, r->taints[i])))
+            r->sink->ops->taint(r->sink, r->taints[i]);
+        free(r->taints[i]);
+    }
+    r->ntaints = 0;
+}
+
+static void on_handler_done(void *arg, const struct report *error)
+{
+    struct run *r = arg;
+    struct handler *h = &r->vm->on_resync.v[r->order[r->at - 1]];
+    r->task = NULL;
+    if (r->vm->closing)
+        return;
+    if (error && !(error->cancelled && r->cancelled)) {
+        log_error("kind '%.*s', handler at %s: %s%s%s", STR_FMT(r->resource->kind), h->where, error->message,
+                  error->traceback[0] ? "\n" : "", error->traceback);
+        r->sink->ops->error(r->sink, error->where[0] ? error->where : h->where, error->message);
+    }
+    tell_taints(r, error);
+    next_handler(r);
+}
+
+static int prepare_handler(lua_State *L, void *arg)
+{
+    struct run *r = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->vm->drive_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->vm->on_resync.v[r->order[r->at]].ref);
+    lua_pushlstring(L, r->resource->kind.p, r->resource->kind.n);
+    return 2;
+}
+
+static void next_handler(struct run *r)
+{
+    while (!r->cancelled && r->at < r->n) {
+        struct err e = {0};
+        struct task_opts o = {
+            .what = "resync handler",
+            .cpu_limit_s = r->vm->o.cpu_limit_s,
+            .event = r->event,
+            .run = r,
+            .prepare = prepare_handler,
+            .prepare_arg = r,
+            .done = on_handler_done,
+            .arg = r,
+        };
+        r->task = task_start(r->vm, &o, &e);
+        r->bad_batches = 0;
+        r->at++;
+        if (r->task)
+            return;
+        r->sink->ops->error(r->sink, r->vm->on_resync.v[r->order[r->at - 1]].where, e.msg);
+    }
+    finish(r);
+}
+
+/* Lua: batches ------------------------------------------------------------------------------------------------------ */
+
+static bool list_of_objects(struct json items)
+{
+    if (!json_is_arr(items))
+        return false;
+    for (struct json_iter it = json_iter(items); json_next(&it);)
+        if (!json_is_obj(it.val))
+            return false;
+    return true;
+}
+
+static void yield_release(struct op *op)
+{
+    struct yield_op *o = (struct yield_op *)op;
+    if (o->run && o->run->waiting == o)
+        o->run->waiting = NULL;
+    o->run = NULL;
+}
+
+static int yield_k(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)L;
+    (void)status;
+    (void)ctx;
+    return 0;
+}
+
+/* Content that cannot be a batch is an error of the resource, not of the handler, which goes on. */
+static void bad_content(lua_State *L, struct run *r, const char *msg)
+{
+    char where[LUA_IDSIZE + 16];
+    error_position(L, where, sizeof(where));
+    char *text = xasprintf("%s%sthis batch is dropped: %s", where, where[0] ? ": " : "", msg);
+    r->sink->ops->error(r->sink, where, text);
+    free(text);
+}
+
+/* Hands the value at index 1 over. Returns after the push. */
+static void yield_push(lua_State *L, struct run *r)
+{
+    char msg[512];
+    struct json items;
+    bool good = convert_try(L, 1, CONVERT_LIST, &items, msg, sizeof(msg)) == 0;
+    if (!good) {
+        bad_content(L, r, msg);
+    } else {
+        struct json_doc **box = lua_touserdata(L, -1);
+        struct json_doc *doc = *box;
+        *box = NULL;
+        good = list_of_objects(items);
+        flush_lists(r);
+        push(r, doc, items, false);
+    }
+    lua_pop(L, 1);
+    r->bad_batches = good ? 0 : r->bad_batches + 1;
+    if (r->bad_batches >= BAD_BATCHES_MAX)
+        error_misuse(L, "%d batches in a row were not lists of objects; the handler ends", BAD_BATCHES_MAX);
+}
+
+static int wait_for_room(lua_State *L, struct run *r, lua_KFunction k)
+{
+    struct yield_op *o = op_push(L, "ocean.yield", sizeof(*o), yield_release);
+    o->run = r;
+    r->waiting = o;
+    return op_wait(L, &o->op, k);
+}
+
+/* After a wait that came before the push: an earlier handler had filled the queue. */
+static int yield_late_k(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    struct yield_op *o = (struct yield_op *)ctx;
+    struct run *r = o->run;
+    yield_push(L, r);
+    if (!r->full)
+        return 0;
+    r->waiting = NULL;
+    return wait_for_room(L, r, yield_k);
+}
+
+int source_yield(lua_State *L)
+{
+    struct task *t = vm_of(L)->current;
+    struct run *r = t ? t->run : NULL;
+    luaL_checkany(L, 1);
+    if (!r)
+        return error_misuse(L, "ocean.yield hands batches over from inside a resync handler only");
+    if (!lua_isnoneornil(L, 2))
+        luaL_checktype(L, 2, LUA_TTABLE);
+    op_check(L, "ocean.yield");
+    if (t->cancelled)
+        return error_raise(L, "cancelled", "ocean.yield: cancelled");
+    if (r->full)
+        return wait_for_room(L, r, yield_late_k);
+    yield_push(L, r);
+    if (!r->full)
+        return 0;
+    return wait_for_room(L, r, yield_k);
+}
+
+/* internals.returned(list): what the handler returned. */
+static int returned(lua_State *L)
+{
+    char msg[512];
+    struct json items;
+    struct run *r = vm_of(L)->current->run;
+    if (convert_try(L, 1, CONVERT_LIST, &items, msg, sizeof(msg)) < 0) {
+        char *text = xasprintf("the list the handler returned is dropped: %s", msg);
+        const char *where = r->vm->on_resync.v[r->order[r->at - 1]].where;
+        r->sink->ops->error(r->sink, where, text);
+        free(text);
+        return 0;
+    }
+    struct json_doc **box = lua_touserdata(L, -1);
+    struct json_doc *doc = *box;
+    *box = NULL;
+    if (!list_of_objects(items)) { /* the sink says what is wrong with it; the lists around it are not spoilt */
+        push(r, doc, items, true);
+        return 0;
+    }
+    r->lists = xrealloc(r->lists, (r->nlists + 1) * sizeof(*r->lists));
+    r->lists[r->nlists++] = (struct list){doc, items};
+    return 0;
+}
+
+/* struct source ----------------------------------------------------------------------------------------------------- */
+
+static bool has_handler(void *arg, struct str kind)
+{
+    struct vm *v = arg;
+    for (size_t i = 0; i < v->on_resync.n; i++)
+        if (!v->on_resync.v[i].kind || str_is(kind, v->on_resync.v[i].kind))
+            return true;
+    return false;
+}
+
+static void kinds(void *arg, struct buf *out)
+{
+    struct vm *v = arg;
+    bool first = true;
+    for (size_t i = 0; i < v->on_resync.n; i++) {
+        const char *kind = v->on_resync.v[i].kind;
+        bool seen = !kind;
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = v->on_resync.v[k].kind && strcmp(v->on_resync.v[k].kind, kind) == 0;
+        if (seen)
+            continue;
+        buf_addf(out, "%s%s", first ? "" : ", ", kind);
+        first = false;
+    }
+}
+
+static void *start(void *arg, struct event *ev, const struct mapping_resource *res, struct sink *sink)
+{
+    struct vm *v = arg;
+    struct run *r = xcalloc(1, sizeof(*r));
+    r->vm = v;
+    r->sink = sink;
+    r->event = event_ref(ev);
+    r->resource = res;
+    r->order = xcalloc(v->on_resync.n + 1, sizeof(*r->order));
+    for (int wildcard = 0; wildcard < 2; wildcard++)
+        for (size_t i = 0; i < v->on_resync.n; i++) {
+            const char *kind = v->on_resync.v[i].kind;
+            if (wildcard ? !kind : kind && str_is(res->kind, kind))
+                r->order[r->n++] = i;
+        }
+    r->next = v->runs;
+    if (v->runs)
+        v->runs->prev = r;
+    v->runs = r;
+    if (r->n)
+        next_handler(r);
+    else
+        vm_defer(v, finish, NULL, r);
+    return r;
+}
+
+static void cancel(void *arg, void *run)
+{
+    (void)arg;
+    struct run *r = run;
+    if (r->over || r->cancelled)
+        return;
+    r->cancelled = true;
+    if (r->task)
+        task_cancel(r->task);
+}
+
+/* Hooks ------------------------------------------------------------------------------------------------------------- */
+
+struct hook_run {
+    struct vm *vm;
+    struct handlers *handlers;
+    const char *what;
+    size_t at;
+    struct event *event;
+    void (*done)(void *arg, const struct err *e, bool http_error);
+    void *arg;
+};
+
+static void next_hook(void *arg);
+
+static void hook_free(void *arg)
+{
+    struct hook_run *h = arg;
+    event_unref(h->event);
+    free(h);
+}
+
+static void hook_finish(struct hook_run *h, const struct err *e, bool http)
+{
+    void (*done)(void *, const struct err *, bool) = h->done;
+    void *arg = h->arg;
+    hook_free(h);
+    done(arg, e, http);
+}
+
+static void on_hook_done(void *arg, const struct report *error)
+{
+    struct hook_run *h = arg;
+    struct err e = {0};
+    if (h->vm->closing) {
+        hook_free(h);
+        return;
+    }
+    if (!error) {
+        next_hook(h);
+        return;
+    }
+    log_error("%s handler at %s: %s%s%s", h->what, h->handlers->v[h->at - 1].where, error->message,
+              error->traceback[0] ? "\n" : "", error->traceback);
+    ERR(&e, error->cancelled ? ERR_CANCELLED : error->http ? ERR_TRANSPORT : ERR_SCRIPT, "%s", error->message);
+    hook_finish(h, &e, error->http);
+}
+
+static int prepare_hook(lua_State *L, void *arg)
+{
+    struct hook_run *h = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->handlers->v[h->at].ref);
+    return 0;
+}
+
+static void next_hook(void *arg)
+{
+    struct hook_run *h = arg;
+    struct err e = {0};
+    if (h->at >= h->handlers->n) {
+        hook_finish(h, NULL, false);
+        return;
+    }
+    struct task_opts o = {
+        .what = h->what,
+        .cpu_limit_s = h->vm->o.cpu_limit_s,
+        .event = h->event,
+        .prepare = prepare_hook,
+        .prepare_arg = h,
+        .done = on_hook_done,
+        .arg = h,
+    };
+    struct task *t = task_start(h->vm, &o, &e);
+    h->at++;
+    if (!t)
+        hook_finish(h, &e, false);
+}
+
+static void hook(void *arg, enum source_hook which, struct event *ev,
+                 void (*done)(void *done_arg, const struct err *e, bool http_error), void *done_arg)
+{
+    struct vm *v = arg;
+    struct hook_run *h = xcalloc(1, sizeof(*h));
+    bool starting = which == SOURCE_RESYNC_START;
+    *h = (struct hook_run){
+        .vm = v,
+        .handlers = starting ? &v->on_resync_start : &v->on_resync_complete,
+        .what = starting ? "on_resync_start" : "on_resync_complete",
+        .event = event_ref(ev),
+        .done = done,
+        .arg = done_arg,
+    };
+    vm_defer(v, next_hook, hook_free, h); /* done never runs inside this call */
+}
+
+/* ------------------------------------------------------------------------------------------------------------------- */
+
+void source_evidence(struct run *r, enum evidence e)
+{
+    if (!r)
+        return;
+    if (e == EVIDENCE_REQUEST)
+        r->report.http_requests++;
+    else if (e == EVIDENCE_2XX)
+        r->report.answers_2xx++;
+    else
+        r->report.ignored_statuses++;
+}
+
+void source_taint(struct run *r, const char *message)
+{
+    if (!r || r->cancelled)
+        return;
+    for (size_t i = 0; i < r->ntaints; i++)
+        if (strcmp(r->taints[i], message) == 0)
+            return;
+    if (r->ntaints == TAINTS_MAX)
+        return;
+    r->taints = xrealloc(r->taints, (r->ntaints + 1) * sizeof(*r->taints));
+    r->taints[r->ntaints++] = xstrdup(message);
+}
+
+const struct mapping_resource *source_resource(const struct run *r) { return r ? r->resource : NULL; }
+
+void source_init(struct vm *v)
+{
+    v->source = (struct source){
+        .arg = v,
+        .has_handler = has_handler,
+        .kinds = kinds,
+        .hook = hook,
+        .start = start,
+        .cancel = cancel,
+    };
+}
+
+void source_free(struct vm *v)
+{
+    while (v->runs)
+        run_free(v->runs);
+}
+
+void source_open(lua_State *L, int internals)
+{
+    lua_pushcfunction(L, returned);
+    lua_setfield(L, internals, "returned");
+}

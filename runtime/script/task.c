@@ -1,0 +1,423 @@
+/* Tasks. Every handler, and the main chunk, is a coroutine that only this file resumes.
+ *
+ * Invariants: a task has at most one pending op; it is in the ready queue iff `queued`; only RUNNING has Lua on the C
+ * stack. A wait inside a script's own coroutine is passed up, coroutine by coroutine (coro.c), so that lua_resume below
+ * always returns to the scheduler; the coroutines it went through are remembered in `parked`, because closing the task
+ * must close them as well.
+ *
+ * A task stopped by the hook (SLICED) goes on before any other Lua runs, after one turn of the loop: scripts see no
+ * concurrency between two waits.
+ *
+ * End: stop the pending op (its I/O ends here, whatever Lua does later), close the parked coroutines from the inside
+ * out, close the task's own, then tell. The report with its traceback is made before anything is closed. */
+#include "script/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "script/limit.h"
+#include "script/op.h"
+
+#define LOG_GROUP "script.task"
+#define GRACE_MS 3000
+#define REPORT_SLACK ((size_t)2 << 20)
+
+/* Survives the vm while a deferred call is under way. */
+struct drainer {
+    struct vm *vm;
+    bool scheduled;
+};
+
+static void drain(void *arg);
+
+static struct drainer *drainer_of(struct vm *v)
+{
+    if (!v->drainer) {
+        v->drainer = xcalloc(1, sizeof(*v->drainer));
+        v->drainer->vm = v;
+    }
+    return v->drainer;
+}
+
+void task_schedule(struct vm *v)
+{
+    struct drainer *d = drainer_of(v);
+    if (d->scheduled)
+        return;
+    d->scheduled = true;
+    loop_defer(v->o.loop, drain, d);
+}
+
+/* In the next turn, after I/O had its chance. */
+static void schedule_later(struct vm *v)
+{
+    struct drainer *d = drainer_of(v);
+    if (d->scheduled)
+        return;
+    d->scheduled = true;
+    loop_post(v->o.loop, drain, d);
+}
+
+void task_drainer_free(struct vm *v)
+{
+    struct drainer *d = v->drainer;
+    v->drainer = NULL;
+    if (!d)
+        return;
+    d->vm = NULL;
+    if (!d->scheduled)
+        free(d);
+}
+
+/* Queue --------------------------------------------------------------------------------------------------------- */
+
+void task_ready(struct task *t)
+{
+    if (t->queued || t->state == TASK_DONE)
+        return;
+    t->state = TASK_READY;
+    t->queued = true;
+    t->next_ready = NULL;
+    *t->vm->ready_end = t;
+    t->vm->ready_end = &t->next_ready;
+    task_schedule(t->vm);
+}
+
+static struct task *pop_ready(struct vm *v)
+{
+    struct task *t = v->ready;
+    if (!t)
+        return NULL;
+    v->ready = t->next_ready;
+    if (!v->ready)
+        v->ready_end = &v->ready;
+    t->queued = false;
+    return t;
+}
+
+static void unqueue(struct task *t)
+{
+    struct vm *v = t->vm;
+    if (!t->queued)
+        return;
+    for (struct task **p = &v->ready; *p; p = &(*p)->next_ready)
+        if (*p == t) {
+            *p = t->next_ready;
+            break;
+        }
+    v->ready_end = &v->ready;
+    while (*v->ready_end)
+        v->ready_end = &(*v->ready_end)->next_ready;
+    t->queued = false;
+}
+
+/* Resume -------------------------------------------------------------------------------------------------------- */
+
+int task_resume_thread(struct vm *v, lua_State *co, lua_State *from, int nargs, int *ret_nres)
+{
+    struct nest n = {.up = v->nest, .co = co, .from = from, .open = !from || op_can_yield(from)};
+    v->nest = &n;
+    v->yielded = YIELD_VALUES;
+    lua_State *before = limit_enter(co);
+    int status = lua_resume(co, from, nargs, ret_nres);
+    limit_leave(before);
+    v->nest = n.up;
+    return status;
+}
+
+int task_close_thread(struct vm *v, lua_State *co, lua_State *from, const char *place)
+{
+    struct nest n = {.up = v->nest, .co = co, .from = from, .open = false, .place = place};
+    v->nest = &n;
+    lua_State *before = limit_enter(co);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    int status = lua_closethread(co, from);
+#else
+    (void)from;
+    int status = lua_resetthread(co);
+#endif
+    limit_leave(before);
+    v->nest = n.up;
+    co_set(co, CO_WAITING, false);
+    return status;
+}
+
+void task_park(struct task *t, lua_State *co)
+{
+    if (t->nparked == t->parked_cap) {
+        t->parked_cap = t->parked_cap ? t->parked_cap * 2 : 4;
+        t->parked = xrealloc(t->parked, t->parked_cap * sizeof(*t->parked));
+    }
+    t->parked[t->nparked++] = co;
+    co_set(co, CO_WAITING, true);
+}
+
+void task_unpark(struct task *t, lua_State *co)
+{
+    if (t->nparked && t->parked[t->nparked - 1] == co)
+        t->nparked--;
+    co_set(co, CO_WAITING, false);
+}
+
+/* End ----------------------------------------------------------------------------------------------------------- */
+
+/* Everything the task still has open ends here; what its closers raise is of no interest any more. */
+static void close_threads(struct task *t)
+{
+    struct vm *v = t->vm;
+    struct task *before = v->current;
+    v->current = t;
+    if (t->pending)
+        op_stop(t->pending);
+    t->pending = NULL;
+    t->cpu_ns = 0;
+    t->slice_start_ns = clock_thread_cpu_ns();
+    for (size_t i = 0; i < t->nparked; i++) {
+        if (t->killed)
+            limit_arm(t->parked[i]);
+        task_close_thread(v, t->parked[i], NULL, "the end of its task");
+    }
+    t->nparked = 0;
+    if (t->killed)
+        limit_arm(t->co);
+    task_close_thread(v, t->co, NULL, "the end of its task");
+    v->current = before;
+}
+
+static void task_finish(struct task *t, const struct report *error)
+{
+    struct vm *v = t->vm;
+    unqueue(t);
+    t->state = TASK_DONE;
+    if (v->sliced == t)
+        v->sliced = NULL;
+    close_threads(t);
+    luaL_unref(v->L, LUA_REGISTRYINDEX, t->co_ref);
+    timer_stop(t->grace);
+    *(t->prev ? &t->prev->next : &v->tasks) = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    task_done_fn done = t->done;
+    void *arg = t->arg;
+    event_unref(t->event);
+    free(t->parked);
+    free(t);
+    if (done)
+        done(arg, error);
+}
+
+static void report_text(struct report *r, const char *where, const char *message, const char *traceback)
+{
+    r->where = xstrdup(where);
+    r->message = *where ? xasprintf("%s: %s", where, message) : xstrdup(message);
+    r->traceback = xstrdup(traceback);
+}
+
+struct report_job {
+    struct task *task;
+    struct report *r;
+};
+
+static int make_report(lua_State *L, void *arg)
+{
+    struct report_job *j = arg;
+    error_report(L, j->task->co, j->r);
+    return 0;
+}
+
+static int make_traceback(lua_State *L, void *arg)
+{
+    struct report_job *j = arg;
+    lua_State *co = j->task->nparked ? j->task->parked[0] : j->task->co;
+    luaL_traceback(L, co, NULL, 0);
+    free(j->r->traceback);
+    j->r->traceback = xstrdup(lua_tostring(L, -1));
+    return 0;
+}
+
+static void out_of_memory_report(struct task *t, struct report *r)
+{
+    char where[LUA_IDSIZE + 16] = "";
+    error_position(t->co, where, sizeof(where));
+    char *text = xasprintf("not enough memory: the script and its documents are over the limit of %zu MiB "
+                           "(--lua-memory); hand batches over with ocean.yield instead of collecting them",
+                           t->vm->o.memory_limit >> 20);
+    report_text(r, where, text, "");
+    free(text);
+}
+
+/* The task ended by an error, or by its limit: reports and finishes. */
+static void task_fail(struct task *t, int status)
+{
+    struct vm *v = t->vm;
+    struct report r = {0};
+    struct report_job job = {t, &r};
+    v->slack = REPORT_SLACK;
+    v->current = t; /* a __tostring of the script runs under its limits */
+    if (t->killed) {
+        report_text(&r, t->kill_where, t->kill_message, "");
+        vm_protect(v, make_traceback, &job, NULL);
+    } else if (status == LUA_ERRMEM) {
+        out_of_memory_report(t, &r);
+        vm_protect(v, make_traceback, &job, NULL);
+    } else if (vm_protect(v, make_report, &job, NULL) < 0) {
+        report_done(&r);
+        out_of_memory_report(t, &r);
+    }
+    if (t->cancelled && !t->killed)
+        r.cancelled = true;
+    bool hungry = t->killed || status == LUA_ERRMEM;
+    v->current = NULL;
+    task_finish(t, &r);
+    v->slack = 0;
+    if (hungry && !v->closing)
+        lua_gc(v->L, LUA_GCCOLLECT);
+    report_done(&r);
+}
+
+void task_close(struct task *t, const char *why)
+{
+    struct report r = {.cancelled = t->cancelled};
+    report_text(&r, "", why, "");
+    task_finish(t, &r);
+    report_done(&r);
+}
+
+void task_close_all(struct vm *v)
+{
+    while (v->tasks)
+        task_close(v->tasks, "the runtime ends");
+}
+
+/* Run ----------------------------------------------------------------------------------------------------------- */
+
+static void task_run(struct task *t)
+{
+    struct vm *v = t->vm;
+    int nres = 0, nargs = t->nargs;
+    t->nargs = 0;
+    t->state = TASK_RUNNING;
+    v->current = t;
+    v->out_of_memory = false;
+    t->slice_start_ns = clock_thread_cpu_ns();
+    int status = task_resume_thread(v, t->co, NULL, nargs, &nres);
+    t->cpu_ns += clock_thread_cpu_ns() - t->slice_start_ns;
+    v->current = NULL;
+    if (t->killed) {
+        task_fail(t, status);
+    } else if (status == LUA_OK) {
+        task_finish(t, NULL);
+    } else if (status != LUA_YIELD) {
+        task_fail(t, status);
+    } else if (v->yielded == YIELD_HOOK) {
+        t->state = TASK_SLICED;
+        v->sliced = t;
+    } else if (v->yielded == YIELD_OP) {
+        t->state = TASK_WAITING;
+        t->cpu_ns = 0;
+        if (!t->pending)
+            task_ready(t);
+    } else {
+        task_close(t, "a C module yielded outside a coroutine of the script");
+    }
+}
+
+static void drain(void *arg)
+{
+    struct drainer *d = arg;
+    struct vm *v = d->vm;
+    d->scheduled = false;
+    if (!v) {
+        free(d);
+        return;
+    }
+    struct task *last = NULL, *t;
+    for (t = v->ready; t; t = t->next_ready)
+        last = t;
+    if (v->sliced) {
+        t = v->sliced;
+        v->sliced = NULL;
+        task_run(t);
+    }
+    /* Those that were ready when we came; what they wake waits for the next turn, so that I/O is not starved. */
+    while (!v->sliced && last && (t = pop_ready(v)) != NULL) {
+        bool end = t == last;
+        task_run(t);
+        if (end || v->drainer != d)
+            break;
+    }
+    if (v->sliced || v->ready)
+        schedule_later(v);
+}
+
+struct start_job {
+    const struct task_opts *o;
+    struct task *t;
+};
+
+static int start_protected(lua_State *L, void *arg)
+{
+    struct start_job *j = arg;
+    luaL_checkstack(L, 20, NULL);
+    lua_State *co = lua_newthread(L);
+    co_set(co, CO_TASK, true);
+    int top = lua_gettop(L);
+    int nargs = j->o->prepare(L, j->o->prepare_arg);
+    luaL_checkstack(co, nargs + 2, NULL);
+    lua_xmove(L, co, lua_gettop(L) - top);
+    j->t->nargs = nargs;
+    j->t->co = co;
+    j->t->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+struct task *task_start(struct vm *v, const struct task_opts *o, struct err *e)
+{
+    struct task *t = xcalloc(1, sizeof(*t));
+    struct start_job job = {o, t};
+    t->vm = v;
+    if (vm_protect(v, start_protected, &job, e) < 0) {
+        free(t);
+        return NULL;
+    }
+    t->what = o->what;
+    t->cpu_limit_s = o->cpu_limit_s;
+    t->event = o->event ? event_ref(o->event) : NULL;
+    t->run = o->run;
+    t->done = o->done;
+    t->arg = o->arg;
+    t->next = v->tasks;
+    if (v->tasks)
+        v->tasks->prev = t;
+    v->tasks = t;
+    t->state = TASK_WAITING;
+    task_ready(t);
+    return t;
+}
+
+/* Cancel -------------------------------------------------------------------------------------------------------- */
+
+static void on_grace(void *arg)
+{
+    struct task *t = arg;
+    t->grace = NULL;
+    log_warn("a %s went on for %d s after it was cancelled; it is closed", t->what, GRACE_MS / 1000);
+    task_close(t, "cancelled");
+}
+
+void task_cancel(struct task *t)
+{
+    if (t->cancelled || t->state == TASK_DONE)
+        return;
+    t->cancelled = true;
+    t->grace = timer_start(t->vm->o.loop, GRACE_MS, 0, on_grace, t);
+    if (t->state == TASK_WAITING && t->pending) {
+        struct op *op = t->pending;
+        t->pending = NULL;
+        op_stop(op);
+        task_ready(t);
+    }
+}
