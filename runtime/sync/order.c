@@ -83,6 +83,14 @@ void order_add(struct order *o, struct key128 key, struct str identifier, int64_
     o->nodes[o->current].edges = ++o->stamp;
 }
 
+bool order_select(struct order *o, struct key128 key)
+{
+    uint32_t at = *key_slot(o, key);
+    if (at)
+        o->current = at - 1;
+    return at != 0;
+}
+
 void order_edge(struct order *o, struct str identifier)
 {
     if (o->nedges == o->edge_cap)

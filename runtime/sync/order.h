@@ -15,6 +15,8 @@ void order_free(struct order *o); /* NULL allowed */
  * follow belong to this node. The identifier is its normalised text (S-94). */
 void order_add(struct order *o, struct key128 key, struct str identifier, int64_t row);
 void order_edge(struct order *o, struct str identifier);
+/* Edges that follow belong to this node; false if there is none. */
+bool order_select(struct order *o, struct key128 key);
 /* Adds the edges of a relations object: plain values, arrays element-wise, search queries by their own text and by every rule
  * on $identifier with "=" (S-115). */
 void order_relations(struct order *o, struct json relations);

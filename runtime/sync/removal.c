@@ -1,6 +1,5 @@
-/* Cascading deletion reads a page ahead only while few requests wait. Without cascading the order depends on every candidate,
- * so their keys and relations (about 60 bytes each, no texts) are held while it runs; each entity is then read again when
- * its turn comes.
+/* Cascading deletion reads a page ahead only while few requests wait. Without cascading the order is found first
+ * (removal_order.h), and each entity is read again when its turn comes.
  *
  * A failed request is logged and the others go on (S-129). */
 #define LOG_GROUP "sync.removal"
@@ -12,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/write.h"
-#include "sync/order.h"
+#include "sync/removal_order.h"
 
 #define IN_FLIGHT_MAX 5
 #define BULK_MAX 100
@@ -68,8 +67,7 @@ struct removal {
     size_t queued, in_flight;
     int64_t after;
     bool reading, end, scheduled;
-    struct order *order; /* without cascading */
-    int64_t *rows;
+    int64_t *rows; /* without cascading, once the order is known */
     size_t nrows, at;
 };
 
@@ -80,7 +78,6 @@ static void finish(struct removal *r)
     void (*done)(void *, size_t) = r->done;
     void *arg = r->arg;
     size_t deleted = r->deleted;
-    order_free(r->order);
     free(r->rows);
     free(r);
     done(arg, deleted);
@@ -171,14 +168,8 @@ static void on_page(void *arg, const struct state_row *rows, size_t n, const str
         r->after = rows[i].row;
         if (!candidate_read(rows[i].text, &c, &doc))
             continue;
-        if (r->wanted(r->arg, c.blueprint, c.identifier)) {
-            if (r->order) {
-                order_add(r->order, rows[i].key, c.identifier, rows[i].row);
-                order_relations(r->order, c.relations);
-            } else {
-                add(r, c.blueprint, c.identifier);
-            }
-        }
+        if (r->wanted(r->arg, c.blueprint, c.identifier))
+            add(r, c.blueprint, c.identifier);
         json_unref(doc);
     }
     while (r->end && r->open)
@@ -230,37 +221,30 @@ static void on_row(void *arg, const struct state_row *rows, size_t n, const stru
     schedule(r);
 }
 
-static void sort_rows(struct removal *r)
-{
-    r->nrows = order_count(r->order);
-    r->rows = xcalloc(r->nrows + 1, sizeof(*r->rows));
-    if (!order_sort(r->order, false, r->rows))
-        log_error("the entities to delete relate to each other in a cycle, so Port may refuse some: enable "
-                  "createMissingRelatedEntities and deleteDependentEntities in the mapping");
-}
-
 static void step_single(struct removal *r)
 {
     if (!certificate_holds(r->cert)) {
         drop_queue(r);
-        r->nrows = r->at;
+        r->at = r->nrows;
     }
     if (r->head && r->in_flight == 0)
         send_bulk(r, dequeue(r));
     if (r->in_flight || r->reading)
         return;
-    if (!r->end) {
-        read_page(r);
-        return;
-    }
-    if (!r->rows && certificate_holds(r->cert))
-        sort_rows(r);
-    if (r->at >= r->nrows) {
+    if (r->at == r->nrows) {
         finish(r);
         return;
     }
     r->reading = true;
     state_list_read(r->run->state, CANDIDATE_LIST, r->rows[r->at++] - 1, 1, on_row, r);
+}
+
+static void on_order(void *arg, int64_t *rows, size_t n)
+{
+    struct removal *r = arg;
+    r->rows = rows;
+    r->nrows = n;
+    schedule(r);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -269,7 +253,7 @@ static void step(void *arg)
 {
     struct removal *r = arg;
     r->scheduled = false;
-    if (r->order)
+    if (r->rows)
         step_single(r);
     else
         step_cascading(r);
@@ -292,9 +276,10 @@ void removal_start(struct run *run, const struct certificate *cert,
     r->tail = &r->head;
     int max = run->settings->delete_max_entities;
     r->limit = max < 1 ? 1 : max > BULK_MAX ? BULK_MAX : (size_t)max;
-    if (!run->write.delete_dependents) {
-        r->order = order_new();
+    if (run->write.delete_dependents) {
+        schedule(r);
+    } else {
         r->limit = 1;
+        removal_order(run, cert, wanted, arg, on_order, r);
     }
-    schedule(r);
 }
