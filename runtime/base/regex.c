@@ -50,7 +50,7 @@ struct regex *regex_new(struct str pattern, unsigned flags, struct err *e)
     struct regex *r = xcalloc(1, sizeof(*r));
     OnigErrorInfo info;
     const UChar *p = (const UChar *)(pattern.p ? pattern.p : "");
-    int rc = onig_new(&r->re, p, p + pattern.n, o, ONIG_ENCODING_UTF8, ONIG_SYNTAX_PERL_NT, &info);
+    int rc = onig_new(&r->re, p, p + pattern.n, o, ONIG_ENCODING_UTF8, ONIG_SYNTAX_PERL_NG, &info);
     if (rc != ONIG_NORMAL) {
         UChar text[ONIG_MAX_ERROR_MESSAGE_LEN];
         onig_error_code_to_str(text, rc, &info);
