@@ -12,7 +12,8 @@ struct certified {
 };
 
 void certified_done(struct certified *c); /* frees what it holds */
-/* Fills the records of list[0..n), whose kinds are set; `done` runs once, later. A record that cannot be read is not known. */
+/* Fills the records of list[0..n), whose kinds are set; `done` runs once, later. A record that cannot be read is not
+ * known. */
 void certified_load(struct loop *l, struct state *s, struct certified *list, size_t n, void (*done)(void *arg),
                     void *arg);
 void certified_save(struct state *s, const struct certified *c);

@@ -1,9 +1,9 @@
-/* The fingerprint of what Port answers is compared with the one the mapper made: no entity is parsed for the common case.
- * Only where they differ are both compared part by part, because a property the blueprint does not define must not make
- * an entity look changed in every run (S-100).
+/* The fingerprint of what Port answers is compared with the one the mapper made: no entity is parsed for the common
+ * case. Only where they differ are both compared part by part, because a property the blueprint does not define must
+ * not make an entity look changed in every run (S-100).
  *
- * An item whose key is already on its way to Port is sent whatever a lookup says: the lookup may have seen the state from
- * before that write. */
+ * An item whose key is already on its way to Port is sent whatever a lookup says: the lookup may have seen the state
+ * from before that write. */
 #define LOG_GROUP "sync.diff"
 #include "sync/diff.h"
 
@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strmap.h"
-#include "json/compare.h"
 #include "mapping/entity.h"
+#include "json/compare.h"
 
 bool diff_wanted(const struct mapped_entity *e, size_t n, size_t passed_so_far)
 {
@@ -75,10 +75,7 @@ size_t diff_groups(const struct diff_item *items, size_t n, size_t *order, size_
 
 /* Comparison part by part ------------------------------------------------------------------------------------------ */
 
-static bool is_defined(void *arg, struct str property)
-{
-    return schema_defines(arg, property);
-}
+static bool is_defined(void *arg, struct str property) { return schema_defines(arg, property); }
 
 static void warn_undefined(void *arg, struct str property)
 {
@@ -90,9 +87,10 @@ static void warn_undefined(void *arg, struct str property)
     if (strmap_has(s->warned, property))
         return;
     strmap_put(s->warned, property, s);
-    log_warn("blueprint '%s' does not define the property '%.*s' that the mapping fills: add it to the blueprint or take "
-             "it out of the mapping; Port does not keep its value",
-             s->name, STR_FMT(property));
+    log_warn(
+        "blueprint '%s' does not define the property '%.*s' that the mapping fills: add it to the blueprint or take "
+        "it out of the mapping; Port does not keep its value",
+        s->name, STR_FMT(property));
 }
 
 static bool differs(const struct mapped_entity *ours, struct json theirs, struct schema *schema)
@@ -159,10 +157,7 @@ static void end_lookup(struct lookup *l)
 
 static void next_group(struct lookup *l);
 
-static size_t group_begin(const struct lookup *l)
-{
-    return l->current ? l->ends[l->current - 1] : 0;
-}
+static size_t group_begin(const struct lookup *l) { return l->current ? l->ends[l->current - 1] : 0; }
 
 static void on_answer(void *arg, struct json entities, const struct err *e)
 {
@@ -195,16 +190,14 @@ static void next_group(struct lookup *l)
                 l->run->write.feature, on_answer, l);
 }
 
-static void on_schemas(void *arg)
-{
-    next_group(arg);
-}
+static void on_schemas(void *arg) { next_group(arg); }
 
 void diff_lookup(struct run *run, struct diff_item *items, size_t n, const struct str *parts, size_t nparts,
                  void (*done)(void *arg), void *arg)
 {
     struct lookup *l = xcalloc(1, sizeof(*l));
-    *l = (struct lookup){.run = run, .items = items, .n = n, .parts = parts, .nparts = nparts, .done = done, .arg = arg};
+    *l =
+        (struct lookup){.run = run, .items = items, .n = n, .parts = parts, .nparts = nparts, .done = done, .arg = arg};
     l->order = xcalloc(n ? n : 1, sizeof(*l->order));
     l->ends = xcalloc(n ? n : 1, sizeof(*l->ends));
     l->groups = diff_groups(items, n, l->order, l->ends);

@@ -74,8 +74,8 @@ void event_set_mapping(struct event *e, struct mapping_doc *m)
 
 const char *event_type_name(enum event_type t)
 {
-    static const char *const names[] = {"start",      "resync",  "incremental_resync", "http_request",
-                                        "action_run", "on_probe"};
+    static const char *const names[] = {"start",        "resync",     "incremental_resync",
+                                        "http_request", "action_run", "on_probe"};
     return names[t];
 }
 

@@ -1,25 +1,25 @@
 /* event.h: the unit of work everything runs in (sync section 2). Reference-counted, loop thread. */
 #pragma once
-#include <stdbool.h>
 #include "base/buf.h"
 #include "config/mapping_doc.h"
 #include "json/json.h"
+#include <stdbool.h>
 
 enum event_type { EVENT_START, EVENT_RESYNC, EVENT_INCREMENTAL, EVENT_HTTP_REQUEST, EVENT_ACTION_RUN, EVENT_PROBE };
 enum event_trigger { TRIGGER_MACHINE, TRIGGER_MANUAL, TRIGGER_REQUEST };
 
 struct event {
     int refs;
-    char id[37];                      /* UUID v4 */
+    char id[37]; /* UUID v4 */
     enum event_type type;
     enum event_trigger trigger;
-    struct event *parent;             /* a reference, or NULL */
-    struct mapping_doc *mapping;      /* NULL when none was loaded; set once by event_set_mapping */
-    bool mapping_inherited;           /* borrowed from an ancestor (sync S-5), which the reference keeps alive */
+    struct event *parent;                    /* a reference, or NULL */
+    struct mapping_doc *mapping;             /* NULL when none was loaded; set once by event_set_mapping */
+    bool mapping_inherited;                  /* borrowed from an ancestor (sync S-5), which the reference keeps alive */
     const struct mapping_resource *resource; /* being processed now, or NULL */
     bool aborted;
-    int64_t start_wall_us;            /* resync_start_time */
-    int attributes_ref;               /* the script's table, 0: none; owned by script */
+    int64_t start_wall_us; /* resync_start_time */
+    int attributes_ref;    /* the script's table, 0: none; owned by script */
 };
 
 /* The mapping is the parent's as it stands now, if any. `parent` may be NULL. */

@@ -1,5 +1,5 @@
-/* One upload at a time: how many items the next batch contributes depends on whether the last upload succeeded. Batches that
- * arrive meanwhile keep at most `limit` masked items as text, so no raw document is held for them. */
+/* One upload at a time: how many items the next batch contributes depends on whether the last upload succeeded. Batches
+ * that arrive meanwhile keep at most `limit` masked items as text, so no raw document is held for them. */
 #define LOG_GROUP "sync.examples"
 #include "sync/examples.h"
 
@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "port/integration.h"
+#include "json/write.h"
 
 #define ITEM_MAX_BYTES ((size_t)1 << 20) /* a larger item is no use as an example */
 
@@ -76,10 +76,7 @@ void examples_free(struct examples *x)
     free(x);
 }
 
-bool examples_busy(const struct examples *x)
-{
-    return x->uploading;
-}
+bool examples_busy(const struct examples *x) { return x->uploading; }
 
 /* Masking ---------------------------------------------------------------------------------------------------------- */
 

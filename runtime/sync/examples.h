@@ -1,7 +1,7 @@
 /* examples.h: the first raw items of a handler run, masked and uploaded (sync S-57 to S-62). Loop thread. */
 #pragma once
-#include "json/json.h"
 #include "port/client.h"
+#include "json/json.h"
 
 struct examples;
 

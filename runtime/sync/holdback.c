@@ -42,7 +42,4 @@ double threshold_rate(size_t candidates, size_t listed, size_t updated_not_liste
     return all ? (double)candidates / (double)all : 0;
 }
 
-bool threshold_allows(double rate, double threshold)
-{
-    return rate <= threshold;
-}
+bool threshold_allows(double rate, double threshold) { return rate <= threshold; }

@@ -1,5 +1,5 @@
-/* holdback.h: when an unproduced entity is better kept: empty kinds, shrunken kinds, the threshold (design.md section 6).
- * Pure decisions. */
+/* holdback.h: when an unproduced entity is better kept: empty kinds, shrunken kinds, the threshold (design.md section
+ * 6). Pure decisions. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 /* What was kept of the kind's last certified run. */
 struct kind_record {
-    bool known;       /* there was one */
+    bool known; /* there was one */
     size_t entities;
     size_t empty_runs; /* in a row that counted as empty, up to the last run */
 };
@@ -17,7 +17,7 @@ struct kind_facts {
     size_t extracted, entities; /* of this run; entities: mapped */
     size_t answers_2xx, ignored_statuses, http_requests;
     bool explicit_empty;
-    bool allowed_empty;         /* --allow-empty */
+    bool allowed_empty; /* --allow-empty */
     struct kind_record last;
 };
 struct hold_rules {

@@ -67,10 +67,7 @@ unsigned keycount_add(struct keycount *c, struct key128 k)
     return 0;
 }
 
-unsigned keycount_get(const struct keycount *c, struct key128 k)
-{
-    return find(c, k)->n;
-}
+unsigned keycount_get(const struct keycount *c, struct key128 k) { return find(c, k)->n; }
 
 void keycount_drop(struct keycount *c, struct key128 k)
 {
@@ -93,7 +90,4 @@ void keycount_drop(struct keycount *c, struct key128 k)
     }
 }
 
-size_t keycount_size(const struct keycount *c)
-{
-    return c->used;
-}
+size_t keycount_size(const struct keycount *c) { return c->used; }

@@ -1,10 +1,10 @@
 /* keycount.h: how often a 128-bit key is held at the moment: keys of entities on their way to Port.
  *
- * Unlike keyset (which remembers a whole run) it is small and forgets: a key that is dropped as often as it was added is
- * gone. One thread at a time. */
+ * Unlike keyset (which remembers a whole run) it is small and forgets: a key that is dropped as often as it was added
+ * is gone. One thread at a time. */
 #pragma once
-#include <stddef.h>
 #include "base/hash.h"
+#include <stddef.h>
 
 struct keycount;
 

@@ -69,10 +69,7 @@ static struct ledger_blueprint *blueprint(struct ledger *l, struct str name)
     return b;
 }
 
-void ledger_produced_blueprint(struct ledger *l, size_t slot, struct str name)
-{
-    blueprint(l, name)->by[slot] = true;
-}
+void ledger_produced_blueprint(struct ledger *l, size_t slot, struct str name) { blueprint(l, name)->by[slot] = true; }
 
 void ledger_produced(struct ledger *l, size_t slot, struct str name, struct key128 key)
 {
@@ -115,10 +112,7 @@ void ledger_updated(struct ledger *l, struct str name, struct key128 key)
         blueprint(l, name)->updated++;
 }
 
-void ledger_exclude(struct ledger *l, struct str name)
-{
-    blueprint(l, name)->excluded = true;
-}
+void ledger_exclude(struct ledger *l, struct str name) { blueprint(l, name)->excluded = true; }
 
 static bool has_flag(const struct ledger *l, struct key128 key, int flag)
 {
@@ -126,47 +120,26 @@ static bool has_flag(const struct ledger *l, struct key128 key, int flag)
     return flags >= 0 && (flags & flag);
 }
 
-bool ledger_has(const struct ledger *l, struct key128 key)
-{
-    return has_flag(l, key, PRODUCED);
-}
+bool ledger_has(const struct ledger *l, struct key128 key) { return has_flag(l, key, PRODUCED); }
 
-bool ledger_was_updated(const struct ledger *l, struct key128 key)
-{
-    return has_flag(l, key, UPDATED);
-}
+bool ledger_was_updated(const struct ledger *l, struct key128 key) { return has_flag(l, key, UPDATED); }
 
 bool ledger_is_target(const struct ledger *l, const struct ledger_relation *r, struct str value)
 {
     return has_flag(l, key128_entity(str_of(r->tag), value), TARGET);
 }
 
-size_t ledger_blueprints(const struct ledger *l)
-{
-    return l->nblueprints;
-}
+size_t ledger_blueprints(const struct ledger *l) { return l->nblueprints; }
 
-const struct ledger_blueprint *ledger_blueprint_at(const struct ledger *l, size_t i)
-{
-    return l->blueprints[i];
-}
+const struct ledger_blueprint *ledger_blueprint_at(const struct ledger *l, size_t i) { return l->blueprints[i]; }
 
 const struct ledger_blueprint *ledger_blueprint(const struct ledger *l, struct str name)
 {
     return strmap_get(l->by_name, name);
 }
 
-size_t ledger_relations(const struct ledger *l)
-{
-    return l->nrelations;
-}
+size_t ledger_relations(const struct ledger *l) { return l->nrelations; }
 
-const struct ledger_relation *ledger_relation_at(const struct ledger *l, size_t i)
-{
-    return &l->relations[i];
-}
+const struct ledger_relation *ledger_relation_at(const struct ledger *l, size_t i) { return &l->relations[i]; }
 
-size_t ledger_count(const struct ledger *l)
-{
-    return keyset_count(l->keys);
-}
+size_t ledger_count(const struct ledger *l) { return keyset_count(l->keys); }

@@ -1,22 +1,22 @@
 /* ledger.h: what a run remembers of the entities that passed, in a few bytes each (design.md section 6).
  *
- * One segmented set of keys holds the bits; beside it only per-blueprint counts and the pairs (blueprint, relation) that
- * had a value. Relation values are kept under (blueprint, relation, value), because which blueprint a relation points to
- * is only read when something is to be deleted (sync S-121, S-123). Loop thread. */
+ * One segmented set of keys holds the bits; beside it only per-blueprint counts and the pairs (blueprint, relation)
+ * that had a value. Relation values are kept under (blueprint, relation, value), because which blueprint a relation
+ * points to is only read when something is to be deleted (sync S-121, S-123). Loop thread. */
 #pragma once
-#include <stdbool.h>
-#include <stddef.h>
 #include "base/hash.h"
 #include "base/str.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 struct ledger;
 
 struct ledger_blueprint {
     char *name;
-    size_t updated;   /* distinct existing entities this run wrote (sync Q-26) */
-    bool *by;         /* by[slot]: this resource produced some */
-    bool related;     /* some entity of it had a relation value */
-    bool excluded;    /* nothing of it may be deleted in this run (sync Q-25) */
+    size_t updated; /* distinct existing entities this run wrote (sync Q-26) */
+    bool *by;       /* by[slot]: this resource produced some */
+    bool related;   /* some entity of it had a relation value */
+    bool excluded;  /* nothing of it may be deleted in this run (sync Q-25) */
 };
 struct ledger_relation { /* a pair that had values */
     char *blueprint, *relation, *tag;
@@ -34,7 +34,7 @@ void ledger_target(struct ledger *l, struct str blueprint, struct str relation, 
 void ledger_updated(struct ledger *l, struct str blueprint, struct key128 key);
 void ledger_exclude(struct ledger *l, struct str blueprint);
 
-bool ledger_has(const struct ledger *l, struct key128 key);         /* produced */
+bool ledger_has(const struct ledger *l, struct key128 key); /* produced */
 bool ledger_was_updated(const struct ledger *l, struct key128 key);
 bool ledger_is_target(const struct ledger *l, const struct ledger_relation *r, struct str value);
 

@@ -1,8 +1,8 @@
-/* A bulk is open (one per blueprint, in order of first appearance), then queued, then in flight. It is closed when the next
- * entity does not fit, when it already holds that entity's key (order inside one request is Port's business), or by a flush.
- * Only the head of the queue is ever started: a bulk that must wait for a key holds up those behind it, which keeps the
- * order without bookkeeping, and sharing a key is rare. The number in flight is limited here (sync Q-1) and by the
- * window of the Port client. */
+/* A bulk is open (one per blueprint, in order of first appearance), then queued, then in flight. It is closed when the
+ * next entity does not fit, when it already holds that entity's key (order inside one request is Port's business), or
+ * by a flush. Only the head of the queue is ever started: a bulk that must wait for a key holds up those behind it,
+ * which keeps the order without bookkeeping, and sharing a key is rare. The number in flight is limited here (sync Q-1)
+ * and by the window of the Port client. */
 #define LOG_GROUP "sync.loader"
 #include "sync/loader.h"
 
@@ -35,10 +35,7 @@ struct loader {
     bool scheduled, aborted;
 };
 
-struct pack pack_empty(void)
-{
-    return (struct pack){0, ENVELOPE_BYTES};
-}
+struct pack pack_empty(void) { return (struct pack){0, ENVELOPE_BYTES}; }
 
 bool pack_fits(const struct pack *p, size_t bytes, size_t max_entities, size_t max_bytes)
 {
@@ -260,7 +257,4 @@ void loader_abort(struct loader *l)
     schedule(l);
 }
 
-size_t loader_in_flight(const struct loader *l)
-{
-    return l->sent;
-}
+size_t loader_in_flight(const struct loader *l) { return l->sent; }

@@ -1,8 +1,9 @@
 /* loader.h: entities into bulks, bulks to Port, outcomes back (sync section 8).
  *
  * Entities come in order and leave in bulks of one blueprint, filled by exact size (sync S-105). Several bulks are in
- * flight; one that shares a key with one in flight waits, so the state produced last is the one that stays. Loop thread.
- * Entity memory belongs to the caller until its outcome ran; outcomes never run from inside loader_add or loader_flush. */
+ * flight; one that shares a key with one in flight waits, so the state produced last is the one that stays. Loop
+ * thread. Entity memory belongs to the caller until its outcome ran; outcomes never run from inside loader_add or
+ * loader_flush. */
 #pragma once
 #include "mapping/plan.h"
 #include "port/entities.h"
@@ -12,8 +13,8 @@ struct loader;
 struct load_outcome {
     enum upsert_outcome what;
     bool created_known;
-    bool abandoned;         /* the run was aborted before it was sent */
-    struct str identifier;  /* from Port; p NULL if not told */
+    bool abandoned;        /* the run was aborted before it was sent */
+    struct str identifier; /* from Port; p NULL if not told */
     int status;
     struct str message;
 };

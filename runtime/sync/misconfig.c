@@ -1,5 +1,5 @@
-/* The original writes one record per field and batch. A field that is null in every page would then fill the log, so the first
- * batch gets the full record and the end of the resource a line with the sum. */
+/* The original writes one record per field and batch. A field that is null in every page would then fill the log, so
+ * the first batch gets the full record and the end of the resource a line with the sum. */
 #define LOG_GROUP "sync.mapping"
 #include "sync/misconfig.h"
 

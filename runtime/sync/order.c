@@ -1,6 +1,6 @@
-/* Nodes are indexed by the hash of their identifier, so the whole is O((entities + relations) log entities): a Kahn sort whose
- * ready nodes lie in a heap by registration, which keeps unrelated entities in their order. A node costs about 60 bytes:
- * the entities themselves stay in the state file. */
+/* Nodes are indexed by the hash of their identifier, so the whole is O((entities + relations) log entities): a Kahn
+ * sort whose ready nodes lie in a heap by registration, which keeps unrelated entities in their order. A node costs
+ * about 60 bytes: the entities themselves stay in the state file. */
 #include "sync/order.h"
 
 #include <stdlib.h>
@@ -26,7 +26,7 @@ struct order {
     struct edge *edges;
     size_t nedges, edge_cap;
     uint32_t stamp;
-    size_t current; /* node edges are added to */
+    size_t current;  /* node edges are added to */
     uint32_t *table; /* by key, index + 1 */
     size_t mask;
 };
@@ -115,7 +115,8 @@ static void query_edges(struct order *o, struct json query)
     stack[0] = query;
     while (n) {
         struct json q = stack[--n];
-        if (str_is(json_str(json_get_c(q, "property")), "$identifier") && str_is(json_str(json_get_c(q, "operator")), "="))
+        if (str_is(json_str(json_get_c(q, "property")), "$identifier") &&
+            str_is(json_str(json_get_c(q, "operator")), "="))
             edge_text(o, json_get_c(q, "value"));
         for (struct json_iter it = json_iter(json_get_c(q, "rules")); json_next(&it);) {
             if (n == cap)
@@ -145,15 +146,9 @@ void order_relations(struct order *o, struct json relations)
     }
 }
 
-size_t order_count(const struct order *o)
-{
-    return o->n;
-}
+size_t order_count(const struct order *o) { return o->n; }
 
-size_t order_edges(const struct order *o)
-{
-    return o->nedges;
-}
+size_t order_edges(const struct order *o) { return o->nedges; }
 
 /* Sorting ---------------------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* pipeline.h: one resource on its way: raw batches in, mapped, compared, loaded, counted (design.md section 6).
  *
- * Implements struct sink. At most `lookahead` raw batches and 16 MiB are between push and their last outcome; one always
- * is. Batches are mapped side by side on workers and go on in order. Loop thread. */
+ * Implements struct sink. At most `lookahead` raw batches and 16 MiB are between push and their last outcome; one
+ * always is. Batches are mapped side by side on workers and go on in order. Loop thread. */
 #pragma once
 #include "sync/loader.h"
 #include "sync/run.h"

@@ -6,8 +6,8 @@
  *   judge: empty and shrunken kinds hold back their blueprints, the threshold everything
  *   removal: walk the candidates again and delete
  *
- * A blueprint is exempt, out of every count, if a resource with `enableDelete: false` produces it (S-150) or a failed search
- * identifier may have meant any of its entities (Q-25). */
+ * A blueprint is exempt, out of every count, if a resource with `enableDelete: false` produces it (S-150) or a failed
+ * search identifier may have meant any of its entities (Q-25). */
 #define LOG_GROUP "sync.reconcile"
 #include "sync/reconcile.h"
 
@@ -20,11 +20,11 @@
 #include "base/mem.h"
 #include "base/strmap.h"
 #include "config/settings.h"
-#include "json/compare.h"
 #include "store/state.h"
 #include "sync/certified.h"
 #include "sync/event.h"
 #include "sync/removal.h"
+#include "json/compare.h"
 
 #define LIST_LIMIT 5000
 #define LIST_LIMIT_MIN 200
@@ -40,7 +40,7 @@ struct kind {
     struct certified *saved; /* of the last certified run; in reconcile.records */
     struct kind_facts facts;
     enum hold hold;
-    bool exempt; /* every resource of it has enableDelete: false */
+    bool exempt;  /* every resource of it has enableDelete: false */
     size_t first; /* its first resource */
 };
 struct reconcile {
@@ -50,8 +50,8 @@ struct reconcile {
     struct certified *records; /* one per kind */
     size_t nkinds;
     size_t listed, candidates;
-    bool never; /* nothing at all may be deleted (S-150) */
-    bool stopped; /* by the threshold, or because relations are unknown */
+    bool never;          /* nothing at all may be deleted (S-150) */
+    bool stopped;        /* by the threshold, or because relations are unknown */
     struct str *targets; /* of the ledger's relations; p NULL: the blueprint does not have it */
     char before[40];
     char *cursor;
@@ -146,7 +146,8 @@ static void collect_kinds(struct reconcile *r)
         k->facts.explicit_empty |= rr->evidence.explicit_empty;
         if (!rr->res->enable_delete && !plan_blueprint(rr->plan).p && !produced_some(r, i)) {
             r->never = true;
-            log_warn("kind=%.*s-%d has enableDelete: false, a computed blueprint and produced nothing, so nothing is deleted "
+            log_warn("kind=%.*s-%d has enableDelete: false, a computed blueprint and produced nothing, so nothing is "
+                     "deleted "
                      "in this run",
                      STR_FMT(rr->res->kind), rr->res->index);
         }
@@ -179,10 +180,7 @@ void reconcile_free(struct reconcile *r)
 
 /* Listing ---------------------------------------------------------------------------------------------------------- */
 
-static void end_listing(struct reconcile *r, const struct err *e)
-{
-    r->listed_cb(r->arg, e);
-}
+static void end_listing(struct reconcile *r, const struct err *e) { r->listed_cb(r->arg, e); }
 
 static void note_listed(struct reconcile *r, struct json entity, struct buf *identifier, struct buf *text)
 {
@@ -265,7 +263,8 @@ static bool is_protected(const struct reconcile *r, struct str blueprint, struct
 {
     const struct ledger *l = r->o.run->ledger;
     for (size_t i = 0; r->targets && i < ledger_relations(l); i++)
-        if (r->targets[i].p && str_eq(r->targets[i], blueprint) && ledger_is_target(l, ledger_relation_at(l, i), identifier))
+        if (r->targets[i].p && str_eq(r->targets[i], blueprint) &&
+            ledger_is_target(l, ledger_relation_at(l, i), identifier))
             return true;
     return false;
 }
@@ -279,7 +278,8 @@ static bool resolve_targets(struct reconcile *r)
         const struct ledger_relation *rel = ledger_relation_at(l, i);
         const struct schema *s = schemas_find(r->o.run->schemas, str_of(rel->blueprint));
         if (!s || s->err.code) {
-            log_error("blueprint '%s' cannot be read, so it is unknown which entities its relations protect: nothing is deleted "
+            log_error("blueprint '%s' cannot be read, so it is unknown which entities its relations protect: nothing "
+                      "is deleted "
                       "in this run: %s",
                       rel->blueprint, s ? s->err.msg : "no answer");
             return false;
@@ -347,15 +347,18 @@ static void say_held(const struct reconcile *r, const struct kind *k, size_t n)
     const char *first = k->saved->record.known ? "" : " (the state directory knows no earlier run of this kind)";
     const char *kind = k->saved->kind;
     if (k->hold == HOLD_EMPTY && holdback_counts_as_empty(&k->facts))
-        log_error("kind '%s' is empty, but Port holds %zu entities of it%s: they are held back. If the next run finds it empty "
+        log_error("kind '%s' is empty, but Port holds %zu entities of it%s: they are held back. If the next run finds "
+                  "it empty "
                   "again they are deleted; --allow-empty %s deletes them at once",
                   kind, n, first, kind);
     else if (k->hold == HOLD_EMPTY)
-        log_error("kind '%s' extracted nothing, and no answer proves that it is empty, but Port holds %zu entities of it%s: "
-                  "they are held back. Check the permissions of the token; if it is empty run once with --allow-empty %s",
-                  kind, n, first, kind);
+        log_error(
+            "kind '%s' extracted nothing, and no answer proves that it is empty, but Port holds %zu entities of it%s: "
+            "they are held back. Check the permissions of the token; if it is empty run once with --allow-empty %s",
+            kind, n, first, kind);
     else
-        log_error("kind '%s' shrank from %zu to %zu entities, more than %g %%: %zu entities in Port are held back. If that is "
+        log_error("kind '%s' shrank from %zu to %zu entities, more than %g %%: %zu entities in Port are held back. If "
+                  "that is "
                   "right run once with a larger --max-shrink PERCENT (or OCEAN__MAX_SHRINK)",
                   kind, k->facts.last.entities, k->facts.entities, r->o.max_shrink_percent, n);
 }
@@ -369,7 +372,6 @@ static void judge_kinds(struct reconcile *r)
     };
     for (size_t i = 0; i < r->nkinds; i++) {
         struct kind *k = &r->kinds[i];
-        k->facts.last = k->saved->record;
         if (k->exempt)
             continue;
         k->hold = holdback_judge(&k->facts, &rules);
@@ -417,9 +419,10 @@ static void judge_threshold(struct reconcile *r)
     if (threshold_allows(rate, threshold))
         return;
     size_t n = hold_all(r);
-    log_error("%zu of %zu entities would be deleted (%.4g), more than the entityDeletionThreshold of %g allows: %zu are held "
-              "back. Check that the third party answered completely, or raise the threshold in the mapping",
-              r->candidates, r->listed + updated_not_listed(r), rate, threshold, n);
+    log_error(
+        "%zu of %zu entities would be deleted (%.4g), more than the entityDeletionThreshold of %g allows: %zu are held "
+        "back. Check that the third party answered completely, or raise the threshold in the mapping",
+        r->candidates, r->listed + updated_not_listed(r), rate, threshold, n);
 }
 
 /* The record of this run ------------------------------------------------------------------------------------------- */
@@ -520,9 +523,9 @@ static void on_blueprints(void *arg)
 static void on_records(void *arg)
 {
     struct reconcile *r = arg;
+    for (size_t i = 0; i < r->nkinds; i++)
+        r->kinds[i].facts.last = r->kinds[i].saved->record;
     if (r->candidates == 0 || r->never || !certificate_holds(r->cert)) {
-        for (size_t i = 0; i < r->nkinds; i++)
-            r->kinds[i].facts.last = r->kinds[i].saved->record;
         finish(r);
         return;
     }

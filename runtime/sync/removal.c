@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "sync/removal_order.h"
+#include "json/write.h"
 
 #define IN_FLIGHT_MAX 5
 #define BULK_MAX 100
@@ -99,7 +99,8 @@ static void on_deleted(void *arg, struct json deleted, const struct err *e)
     struct removal *r = b->removal;
     r->in_flight--;
     if (e) {
-        log_error("deleting %zu entities of blueprint '%s' failed (first: '%s'): %s", b->n, b->blueprint, b->ids[0], e->msg);
+        log_error("deleting %zu entities of blueprint '%s' failed (first: '%s'): %s", b->n, b->blueprint, b->ids[0],
+                  e->msg);
     } else {
         r->deleted += json_len(deleted);
         if (json_len(deleted) < b->n)

@@ -1,7 +1,7 @@
 /* removal.h: sending the deletions of a run (sync S-125 to S-130). Loop thread.
  *
- * Reads the candidates from the state file page by page. Cascading: bulks of one blueprint, several at once. Otherwise one by
- * one, an entity before those it relates to. */
+ * Reads the candidates from the state file page by page. Cascading: bulks of one blueprint, several at once. Otherwise
+ * one by one, an entity before those it relates to. */
 #pragma once
 #include "sync/certificate.h"
 #include "sync/run.h"

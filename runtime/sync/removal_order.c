@@ -1,6 +1,6 @@
-/* The listing need not carry relations, so they are looked up, 50 candidates of one blueprint a request, for the relations
- * their blueprint defines. A page of candidates is finished before the next one is read. What is held per candidate are its
- * keys and edges (about 60 bytes each), no text.
+/* The listing need not carry relations, so they are looked up, 50 candidates of one blueprint a request, for the
+ * relations their blueprint defines. A page of candidates is finished before the next one is read. What is held per
+ * candidate are its keys and edges (about 60 bytes each), no text.
  *
  * A failed lookup only costs the order: Port then refuses what still has dependents, and the next run deletes it. */
 #define LOG_GROUP "sync.removal"
@@ -10,10 +10,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/compare.h"
 #include "store/state.h"
 #include "sync/order.h"
 #include "sync/removal.h"
+#include "json/compare.h"
 
 #define GROUP_MAX 50
 
@@ -82,8 +82,9 @@ static void on_lookup(void *arg, struct json entities, const struct err *e)
     struct sorting *s = arg;
     struct buf identifier;
     if (e)
-        log_warn("the relations of %zu entities of blueprint '%s' are unknown, they are deleted in no special order: %s",
-                 s->groups->n, s->groups->blueprint, e->msg);
+        log_warn(
+            "the relations of %zu entities of blueprint '%s' are unknown, they are deleted in no special order: %s",
+            s->groups->n, s->groups->blueprint, e->msg);
     buf_init(&identifier, BUF_NO_LIMIT);
     for (struct json_iter it = json_iter(e ? JSON_NONE : entities); json_next(&it);) {
         buf_reset(&identifier);

@@ -10,10 +10,7 @@
 
 enum { EXIT_OK = 0, EXIT_RUN_FAILED = 1, EXIT_WITH_ERRORS = 4, EXIT_HELD_BACK = 5 };
 
-static bool same(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
-}
+static bool same(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }
 
 void report_error(struct resource_report *r, const char *where, const char *message, size_t count)
 {

@@ -12,6 +12,7 @@ size_t report_error_count(const struct resource_report *r); /* sum of the counts
 void report_resources(struct resync_report *r, size_t n);
 /* Records why the run failed; the first reason stays. */
 void report_fail(struct resync_report *r, const char *message);
-/* Sums up and sets exit_code and ok. Of several outcomes 1 comes before 4 before 5; `forced` > 0 (a usage error) before all. */
+/* Sums up and sets exit_code and ok. Of several outcomes 1 comes before 4 before 5; `forced` > 0 (a usage error) before
+ * all. */
 void report_close(struct resync_report *r, int forced);
 void report_done(struct resync_report *r);

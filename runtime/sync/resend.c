@@ -1,5 +1,5 @@
-/* The list lies in the state file as "<slot> <entity>". Only keys and relations are in memory while the order is found; each
- * entity is read again when its turn comes. A success moves the entity from `rejected` to what became of it. */
+/* The list lies in the state file as "<slot> <entity>". Only keys and relations are in memory while the order is found;
+ * each entity is read again when its turn comes. A success moves the entity from `rejected` to what became of it. */
 #define LOG_GROUP "sync.resend"
 #include "sync/resend.h"
 
@@ -7,10 +7,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/compare.h"
 #include "store/state.h"
 #include "sync/event.h"
 #include "sync/order.h"
+#include "json/compare.h"
 
 #define PAGE 200
 
@@ -75,8 +75,8 @@ static void sent(struct resend *r, const struct upsert_result *res, const struct
     if (whole || res->outcome == UPSERT_FAILED) {
         struct str message = whole ? str_of(whole->msg) : res->message;
         char *where = xasprintf("blueprint %s", r->blueprint);
-        char *text = xasprintf("Port rejected an entity (%d): %.*s", whole ? whole->http_status : res->status,
-                               STR_FMT(message));
+        char *text =
+            xasprintf("Port rejected an entity (%d): %.*s", whole ? whole->http_status : res->status, STR_FMT(message));
         report_error(rep, where, text, 1);
         log_error("retry: %s (%s)", text, where);
         free(text);

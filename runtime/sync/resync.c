@@ -1,10 +1,10 @@
-/* The run, step after step (sync S-34): state `running`, mapping, plans, start hooks, blueprints, resources, retry, listing,
- * certificate, deletion, complete hooks, final state. Each step's callback starts the next one, and every callback first looks
- * whether the run was aborted; `finish` is the one way out.
+/* The run, step after step (sync S-34): state `running`, mapping, plans, start hooks, blueprints, resources, retry,
+ * listing, certificate, deletion, complete hooks, final state. Each step's callback starts the next one, and every
+ * callback first looks whether the run was aborted; `finish` is the one way out.
  *
- * An aborted run waits for what it has in flight (nothing of it can be called back into freed memory) but sends nothing new. A
- * newer resync in the process aborts the older one (S-9); the older one then neither reports its state to Port nor clears
- * a cache the newer one uses (S-51, Q-12). */
+ * An aborted run waits for what it has in flight (nothing of it can be called back into freed memory) but sends nothing
+ * new. A newer resync in the process aborts the older one (S-9); the older one then neither reports its state to Port
+ * nor clears a cache the newer one uses (S-51, Q-12). */
 #define LOG_GROUP "sync.resync"
 #include "sync/resync.h"
 
@@ -51,7 +51,7 @@ struct resync {
     struct certificate certificate;
     struct resync_report report;
     int forced_exit;
-    bool state_unknown;  /* a start hook failed over HTTP (S-35) */
+    bool state_unknown; /* a start hook failed over HTTP (S-35) */
     bool superseded, finishing;
     uint64_t begin_ms;
     size_t requests_before;
@@ -66,15 +66,9 @@ static struct resync *running; /* of this process */
 static void finish(struct resync *r);
 static void next_resource(struct resync *r);
 
-static bool aborted(const struct resync *r)
-{
-    return r->run.event->aborted;
-}
+static bool aborted(const struct resync *r) { return r->run.event->aborted; }
 
-bool certificate_holds(const struct certificate *c)
-{
-    return c->issued && !aborted(c->resync);
-}
+bool certificate_holds(const struct certificate *c) { return c->issued && !aborted(c->resync); }
 
 static void fail(struct resync *r, const struct err *e)
 {
@@ -256,8 +250,7 @@ static void on_resent(void *arg)
         .n = r->n,
         .allow_empty = (const char *const *)r->allow_empty,
         .nallow_empty = r->o.nallow_empty,
-        .max_shrink_percent =
-            r->o.max_shrink_percent < 0 ? r->o.settings->max_shrink_percent : r->o.max_shrink_percent,
+        .max_shrink_percent = r->o.max_shrink_percent < 0 ? r->o.settings->max_shrink_percent : r->o.max_shrink_percent,
     };
     r->reconcile = reconcile_new(&o);
     reconcile_list(r->reconcile, on_listed, r);
@@ -369,10 +362,7 @@ static void next_resource(struct resync *r)
         reconcile(r);
 }
 
-static void on_blueprints(void *arg)
-{
-    next_resource(arg);
-}
+static void on_blueprints(void *arg) { next_resource(arg); }
 
 static void read_blueprints(struct resync *r)
 {
@@ -589,8 +579,7 @@ static char **copy_list(const char *const *list, size_t n)
     return copy;
 }
 
-struct resync *resync_start(const struct resync_opts *o,
-                            void (*progress)(void *arg, const struct resync_report *r),
+struct resync *resync_start(const struct resync_opts *o, void (*progress)(void *arg, const struct resync_report *r),
                             void (*done)(void *arg, const struct resync_report *r), void *arg, struct err *e)
 {
     if (!o->loop || !o->port || !o->state || !o->source || !o->settings) {

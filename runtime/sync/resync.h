@@ -47,10 +47,10 @@ struct resource_report {
 };
 struct resync_report {
     bool ok;
-    bool failed;     /* the run as a whole failed: mapping unreadable, listing failed ... */
+    bool failed; /* the run as a whole failed: mapping unreadable, listing failed ... */
     bool aborted;
-    char *failure;   /* message when failed */
-    int exit_code;   /* design.md section 8 */
+    char *failure; /* message when failed */
+    int exit_code; /* design.md section 8 */
     struct resource_report *resources;
     size_t n;
     size_t deleted, held_back, requests;
@@ -58,8 +58,7 @@ struct resync_report {
     char event_id[37];
 };
 
-struct resync *resync_start(const struct resync_opts *o,
-                            void (*progress)(void *arg, const struct resync_report *r),
+struct resync *resync_start(const struct resync_opts *o, void (*progress)(void *arg, const struct resync_report *r),
                             void (*done)(void *arg, const struct resync_report *r), void *arg, struct err *e);
 /* S-48. done still runs, with aborted set. */
 void resync_abort(struct resync *r);

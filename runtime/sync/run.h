@@ -32,8 +32,8 @@ struct resource_run {
     const struct mapping_resource *res;
     struct plan *plan;
     struct resource_report *report;
-    size_t slot;                 /* position in the run's list */
-    bool failed;                 /* an error or a taint: nothing is deleted in this run */
+    size_t slot; /* position in the run's list */
+    bool failed; /* an error or a taint: nothing is deleted in this run */
     struct source_report evidence;
 };
 

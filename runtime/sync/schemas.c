@@ -1,5 +1,6 @@
 /* Answers are kept as references into Port's cache documents until the run ends, failures too, so that a run sees one
- * state of every blueprint. Reads that wait for the same blueprint share the request: each read counts what it misses. */
+ * state of every blueprint. Reads that wait for the same blueprint share the request: each read counts what it misses.
+ */
 #include "sync/schemas.h"
 
 #include <stdlib.h>
@@ -146,8 +147,8 @@ bool schema_requires(const struct schema *s, struct str field)
                 return true;
         return false;
     }
-    return str_is(part, "relations") && json_is_true(json_get_c(json_get(json_get_c(s->blueprint, "relations"), rest),
-                                                               "required"));
+    return str_is(part, "relations") &&
+           json_is_true(json_get_c(json_get(json_get_c(s->blueprint, "relations"), rest), "required"));
 }
 
 struct str schema_target(const struct schema *s, struct str relation)

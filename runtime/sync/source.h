@@ -2,14 +2,14 @@
  *
  * sync knows no Lua: script implements struct source, tests implement a fake one. Loop thread.
  *
- * One run of a resource: sync calls start; the source pushes batches and reports errors and taints through the sink, then
- * calls sink->done exactly once, also after cancel. None of these calls back into the source synchronously except
+ * One run of a resource: sync calls start; the source pushes batches and reports errors and taints through the sink,
+ * then calls sink->done exactly once, also after cancel. None of these calls back into the source synchronously except
  * `room`, which never runs from inside push. */
 #pragma once
-#include <stdbool.h>
 #include "base/err.h"
 #include "config/mapping_doc.h"
 #include "json/json.h"
+#include <stdbool.h>
 
 struct sink;
 
@@ -22,10 +22,11 @@ struct source_report { /* evidence about HTTP and emptiness, for the held-back r
 
 /* Implemented by sync (pipeline.h). */
 struct sink_ops {
-    /* Hands a raw batch over: an array of objects, or anything else a script produced (then the sink records the error of
-     * S-42). Takes the reference of `doc`; `items` points into it. Returns true if there is room for more; false: wait
-     * until room(room_arg) runs before pushing the next one. */
-    bool (*push)(struct sink *s, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *), void *room_arg);
+    /* Hands a raw batch over: an array of objects, or anything else a script produced (then the sink records the error
+     * of S-42). Takes the reference of `doc`; `items` points into it. Returns true if there is room for more; false:
+     * wait until room(room_arg) runs before pushing the next one. */
+    bool (*push)(struct sink *s, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *),
+                 void *room_arg);
     /* One error of this resource: a handler that raised (message with file, line). */
     void (*error)(struct sink *s, const char *where, const char *message);
     /* No deletion in this run, although nothing was raised to us. */

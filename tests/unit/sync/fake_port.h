@@ -1,7 +1,7 @@
 /* fake_port.h: a scripted Port and a scripted source for tests of the sync engine.
  *
- * The fake Port keeps no state between requests: it holds the entities a test gave it, answers lookups and listings from them,
- * accepts everything else unless the test says otherwise, and remembers each request. */
+ * The fake Port keeps no state between requests: it holds the entities a test gave it, answers lookups and listings
+ * from them, accepts everything else unless the test says otherwise, and remembers each request. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,11 +20,11 @@
 #include "config/settings.h"
 #include "io/http_server.h"
 #include "io/worker.h"
-#include "json/compare.h"
-#include "json/write.h"
 #include "port/client.h"
 #include "store/state.h"
 #include "sync/resync.h"
+#include "json/compare.h"
+#include "json/write.h"
 
 #define MAX_REQUESTS 2000
 #define MAX_STEPS 64
@@ -48,7 +48,8 @@ struct fake_port {
     int (*on_bulk)(struct fixture *f, size_t nth, struct json entities, struct buf *out);
     /* Status of a single upsert; NULL: 200. */
     int (*on_single)(struct fixture *f, size_t nth, struct json entity);
-    size_t bulks, singles, in_flight, max_in_flight;
+    void (*on_list)(struct fixture *f); /* a page of the listing was asked for */
+    size_t bulks, singles, max_in_flight;
     struct http_call *held[64]; /* bulks kept waiting while hold is set */
     size_t nheld;
     bool hold;
@@ -98,8 +99,7 @@ struct fixture {
     char *failure;
     size_t deleted, held_back;
     struct resource_report resources[8]; /* counters only; errors and kind are not kept */
-    char *errors; /* "where: message xN\n" of all resources */
-    enum { KEEP_STATES = 8 } states;
+    char *errors;                        /* "where: message xN\n" of all resources */
     /* extra options of the next run */
     const char *kinds[2];
     size_t nkinds;
@@ -172,6 +172,8 @@ static inline void fake_search(struct fixture *f, struct http_call *c)
 
 static inline void fake_listing(struct fixture *f, struct http_call *c)
 {
+    if (f->fake.on_list)
+        f->fake.on_list(f);
     if (f->fake.list_status) {
         fake_reply(c, f->fake.list_status, "{\"ok\":false,\"error\":\"x\",\"message\":\"listing fails\"}");
         return;
@@ -278,7 +280,11 @@ static inline void fake_blueprint(struct fixture *f, struct http_call *c, struct
         json_write(&out, b);
         buf_adds(&out, "}");
     }
-    http_reply(c, f->fake.blueprint_status ? f->fake.blueprint_status : b.v ? 200 : 404, "application/json", &out, NULL, 0);
+    http_reply(c,
+               f->fake.blueprint_status ? f->fake.blueprint_status
+               : b.v                    ? 200
+                                        : 404,
+               "application/json", &out, NULL, 0);
 }
 
 static inline void fake_route(struct fixture *f, struct http_call *c, struct str method, struct str path)
@@ -316,10 +322,7 @@ static inline void fake_route(struct fixture *f, struct http_call *c, struct str
     }
 }
 
-static inline char *fake_copy(struct str s)
-{
-    return s.p ? str_dup(s) : xstrdup("");
-}
+static inline char *fake_copy(struct str s) { return s.p ? str_dup(s) : xstrdup(""); }
 
 static inline void fake_handle(void *arg, struct http_call *c)
 {
@@ -349,7 +352,8 @@ static inline size_t requests_to(const struct fixture *f, const char *method, co
     return n;
 }
 
-static inline const struct request *nth_request(const struct fixture *f, const char *method, const char *suffix, size_t nth)
+static inline const struct request *nth_request(const struct fixture *f, const char *method, const char *suffix,
+                                                size_t nth)
 {
     for (size_t i = 0; i < f->fake.n; i++)
         if (request_is(&f->fake.requests[i], method, suffix) && nth-- == 0)
@@ -460,10 +464,7 @@ static inline const struct script *fake_script(const struct fixture *f, struct s
     return NULL;
 }
 
-static inline bool fake_has_handler(void *arg, struct str kind)
-{
-    return fake_script(arg, kind) != NULL;
-}
+static inline bool fake_has_handler(void *arg, struct str kind) { return fake_script(arg, kind) != NULL; }
 
 static inline void fake_kinds(void *arg, struct buf *out)
 {
@@ -514,10 +515,7 @@ static inline void *fake_start(void *arg, struct event *ev, const struct mapping
     return r;
 }
 
-static inline void fake_cancel_over(void *arg)
-{
-    fake_over(arg);
-}
+static inline void fake_cancel_over(void *arg) { fake_over(arg); }
 
 static inline void fake_cancel(void *arg, void *run)
 {
@@ -574,8 +572,9 @@ static inline void owned_like_items(struct fixture *f, const char *blueprint, co
         buf_addc(&b, ',');
     }
     for (int i = 0; i < n; i++)
-        buf_addf(&b, "%s{\"identifier\":\"%s%d\",\"blueprint\":\"%s\",\"title\":\"n%d\",\"properties\":{\"url\":\"u\"},"
-                     "\"relations\":{}}",
+        buf_addf(&b,
+                 "%s{\"identifier\":\"%s%d\",\"blueprint\":\"%s\",\"title\":\"n%d\",\"properties\":{\"url\":\"u\"},"
+                 "\"relations\":{}}",
                  i ? "," : "", prefix, from + i, blueprint, from + i);
     buf_addc(&b, ']');
     struct json_doc *d = fake_parse(buf_str(&b));
@@ -598,15 +597,17 @@ static inline void blueprints(struct fixture *f, const char *json)
 
 /* The fixture ------------------------------------------------------------------------------------------------------ */
 
-#define ISSUE_MAPPINGS(blueprint) \
-    "{\"identifier\":\".id\",\"blueprint\":\"\\\"" blueprint "\\\"\",\"title\":\".name\",\"properties\":{\"url\":\".u\"}}"
-#define RESOURCE(kind, query, mappings) \
+#define ISSUE_MAPPINGS(blueprint)                                                                                      \
+    "{\"identifier\":\".id\",\"blueprint\":\"\\\"" blueprint                                                           \
+    "\\\"\",\"title\":\".name\",\"properties\":{\"url\":\".u\"}}"
+#define RESOURCE(kind, query, mappings)                                                                                \
     "{\"kind\":\"" kind "\",\"selector\":{\"query\":\"" query "\"},\"port\":{\"entity\":{\"mappings\":" mappings "}}}"
 #define ISSUE RESOURCE("issue", "true", ISSUE_MAPPINGS("issue"))
 #define MAPPING(resources) "{\"resources\":[" resources "]}"
 
-#define SIMPLE_BLUEPRINT(name) \
-    "\"" name "\":{\"identifier\":\"" name "\",\"schema\":{\"properties\":{\"url\":{\"type\":\"string\"}},\"required\":[]}," \
+#define SIMPLE_BLUEPRINT(name)                                                                                         \
+    "\"" name "\":{\"identifier\":\"" name                                                                             \
+    "\",\"schema\":{\"properties\":{\"url\":{\"type\":\"string\"}},\"required\":[]},"                                  \
     "\"relations\":{}}"
 
 static inline void set_up(struct fixture *f)

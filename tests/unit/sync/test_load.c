@@ -30,8 +30,12 @@ static void t1_three_items_are_one_bulk(void **state)
     assert_int_equal(requests_to(f, "POST", LISTING), 1);
     const struct request *r = nth_request(f, "POST", BULK, 0);
     assert_string_equal(r->path, "/v1/blueprints/issue/entities/bulk");
-    const char *wanted[] = {"upsert=true", "merge=true", "create_missing_related_entities=true", "validation_only=false",
-                            "ocean_info_event_type=resync", "ocean_info_resync_id="};
+    const char *wanted[] = {"upsert=true",
+                            "merge=true",
+                            "create_missing_related_entities=true",
+                            "validation_only=false",
+                            "ocean_info_event_type=resync",
+                            "ocean_info_resync_id="};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         assert_non_null(strstr(r->query, wanted[i]));
     assert_string_equal(r->agent, "port-ocean/jira/1.4.2/my-jira/exporter");
@@ -188,10 +192,7 @@ static void t6_consecutive_lists_are_one_batch(void **state)
     assert_ptr_equal(strstr(identifiers_of(f, BULK), "specific0"), identifiers_of(f, BULK));
 }
 
-static void expect_answered(struct fixture *f, size_t step)
-{
-    assert_int_equal(f->fake.bulks, step);
-}
+static void expect_answered(struct fixture *f, size_t step) { assert_int_equal(f->fake.bulks, step); }
 
 static void t7_lookahead_one_waits_for_the_load(void **state)
 {
@@ -207,7 +208,8 @@ static void t7_lookahead_one_waits_for_the_load(void **state)
 static void t8_resources_of_one_kind_are_independent(void **state)
 {
     struct fixture *f = *state;
-    f->fake.config = MAPPING(RESOURCE("issue", "true", ISSUE_MAPPINGS("a")) "," RESOURCE("issue", "true", ISSUE_MAPPINGS("b")));
+    f->fake.config =
+        MAPPING(RESOURCE("issue", "true", ISSUE_MAPPINGS("a")) "," RESOURCE("issue", "true", ISSUE_MAPPINGS("b")));
     add_step(f, "issue", STEP_BATCH, items("i", 0, 2));
     run_resync(f);
     assert_int_equal(f->nruns, 2);
@@ -299,8 +301,9 @@ static void t16_a_boolean_selector(void **state)
 static void t17_an_expression_that_does_not_compile_is_null(void **state)
 {
     struct fixture *f = *state;
-    f->fake.config = MAPPING(RESOURCE("issue", "true", "{\"identifier\":\".id\",\"blueprint\":\"\\\"issue\\\"\","
-                                                       "\"properties\":{\"url\":\".u.\"}}"));
+    f->fake.config = MAPPING(RESOURCE("issue", "true",
+                                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"issue\\\"\","
+                                      "\"properties\":{\"url\":\".u.\"}}"));
     add_step(f, "issue", STEP_BATCH, items("i", 0, 1));
     run_resync(f);
     assert_non_null(strstr(nth_request(f, "POST", BULK, 0)->body, "\"url\":null"));
@@ -344,15 +347,17 @@ static void a_kind_nothing_of_which_can_be_mapped_taints(void **state)
 static void t21_search_relations_are_not_looked_up(void **state)
 {
     struct fixture *f = *state;
-    f->fake.config = MAPPING(RESOURCE(
-        "issue", "true",
-        "{\"identifier\":\".id\",\"blueprint\":\"\\\"issue\\\"\",\"relations\":{\"owner\":{\"combinator\":\"\\\"and\\\"\","
-        "\"rules\":[{\"property\":\"\\\"login\\\"\",\"operator\":\"\\\"=\\\"\",\"value\":\".name\"}]}}}"));
+    f->fake.config = MAPPING(
+        RESOURCE("issue", "true",
+                 "{\"identifier\":\".id\",\"blueprint\":\"\\\"issue\\\"\",\"relations\":{\"owner\":{\"combinator\":"
+                 "\"\\\"and\\\"\","
+                 "\"rules\":[{\"property\":\"\\\"login\\\"\",\"operator\":\"\\\"=\\\"\",\"value\":\".name\"}]}}}"));
     add_step(f, "issue", STEP_BATCH, items("i", 0, 50));
     run_resync(f);
     assert_int_equal(requests_to(f, "POST", LOOKUP), 0);
-    assert_non_null(strstr(nth_request(f, "POST", BULK, 0)->body,
-                           "{\"combinator\":\"and\",\"rules\":[{\"property\":\"login\",\"operator\":\"=\",\"value\":\"n0\"}]}"));
+    assert_non_null(
+        strstr(nth_request(f, "POST", BULK, 0)->body,
+               "{\"combinator\":\"and\",\"rules\":[{\"property\":\"login\",\"operator\":\"=\",\"value\":\"n0\"}]}"));
 }
 
 /* Handlers --------------------------------------------------------------------------------------------------------- */
@@ -463,7 +468,8 @@ static void t14_an_invalid_mapping(void **state)
 static void a_missing_blueprint_names_the_fix(void **state)
 {
     struct fixture *f = *state;
-    f->fake.config = MAPPING(RESOURCE("issue", "true", ISSUE_MAPPINGS("nowhere")) "," RESOURCE("pr", "true", ISSUE_MAPPINGS("a")));
+    f->fake.config =
+        MAPPING(RESOURCE("issue", "true", ISSUE_MAPPINGS("nowhere")) "," RESOURCE("pr", "true", ISSUE_MAPPINGS("a")));
     add_step(f, "issue", STEP_BATCH, items("i", 0, 2));
     add_step(f, "pr", STEP_BATCH, items("p", 0, 2));
     run_resync(f);
@@ -504,7 +510,8 @@ static void t25_examples_are_masked_and_items_are_not(void **state)
     struct fixture *f = *state;
     f->settings.send_raw_data_examples = true;
     mask_add(STR("hunter2hunter2"));
-    add_step(f, "issue", STEP_BATCH, "[{\"id\":\"a\",\"u\":\"see hunter2hunter2\",\"deep\":[{\"k\":[\"hunter2hunter2\",1]}]}]");
+    add_step(f, "issue", STEP_BATCH,
+             "[{\"id\":\"a\",\"u\":\"see hunter2hunter2\",\"deep\":[{\"k\":[\"hunter2hunter2\",1]}]}]");
     run_resync(f);
     const char *body = nth_request(f, "POST", EXAMPLES, 0)->body;
     assert_null(strstr(body, "hunter2"));
@@ -533,8 +540,9 @@ static void t31_a_failed_bulk_is_no_reason_to_delete(void **state)
     f->fake.bulk_status = 500;
     owned_like_items(f, "issue", "i", 0, 20);
     add_step(f, "issue", STEP_BATCH, items("i", 0, 10));
-    add_step(f, "issue", STEP_BATCH, "[{\"id\":\"i10\"},{\"id\":\"i11\"},{\"id\":\"i12\"},{\"id\":\"i13\"},{\"id\":\"i14\"},"
-                                     "{\"id\":\"i15\"},{\"id\":\"i16\"},{\"id\":\"i17\"},{\"id\":\"i18\"},{\"id\":\"i19\"}]");
+    add_step(f, "issue", STEP_BATCH,
+             "[{\"id\":\"i10\"},{\"id\":\"i11\"},{\"id\":\"i12\"},{\"id\":\"i13\"},{\"id\":\"i14\"},"
+             "{\"id\":\"i15\"},{\"id\":\"i16\"},{\"id\":\"i17\"},{\"id\":\"i18\"},{\"id\":\"i19\"}]");
     run_resync(f);
     assert_int_equal(f->resources[0].rejected + f->resources[0].unchanged, 20);
     assert_true(f->resources[0].rejected >= 10);
@@ -549,9 +557,11 @@ static int reject_second(struct fixture *f, size_t nth, struct json entities, st
     (void)f;
     (void)nth;
     (void)entities;
-    buf_adds(out, "{\"ok\":false,\"entities\":[{\"index\":0,\"identifier\":\"i0\",\"created\":true},{\"index\":2,"
-                  "\"identifier\":\"i2\",\"created\":false}],\"errors\":[{\"index\":1,\"identifier\":\"i1\",\"statusCode\":422,"
-                  "\"error\":\"invalid_request\",\"message\":\"url is no URL\"}]}");
+    buf_adds(
+        out,
+        "{\"ok\":false,\"entities\":[{\"index\":0,\"identifier\":\"i0\",\"created\":true},{\"index\":2,"
+        "\"identifier\":\"i2\",\"created\":false}],\"errors\":[{\"index\":1,\"identifier\":\"i1\",\"statusCode\":422,"
+        "\"error\":\"invalid_request\",\"message\":\"url is no URL\"}]}");
     return 207;
 }
 
@@ -616,18 +626,19 @@ static void an_aborted_run_deletes_nothing(void **state)
     assert_non_null(strstr(nth_request(f, "PATCH", STATE, 1)->body, "\"aborted\""));
 }
 
-static void first_done(void *arg, const struct resync_report *r)
-{
-    *(int *)arg = r->aborted ? 1 : 2;
-}
+static void first_done(void *arg, const struct resync_report *r) { *(int *)arg = r->aborted ? 1 : 2; }
 
 static void t13_a_newer_run_aborts_the_older(void **state)
 {
     struct fixture *f = *state;
     struct err e;
     int first = 0;
-    struct resync_opts o = {.loop = f->loop, .port = f->port, .state = f->state, .source = &f->source,
-                            .settings = &f->settings, .max_shrink_percent = -1};
+    struct resync_opts o = {.loop = f->loop,
+                            .port = f->port,
+                            .state = f->state,
+                            .source = &f->source,
+                            .settings = &f->settings,
+                            .max_shrink_percent = -1};
     add_step(f, "issue", STEP_BATCH, items("i", 0, 2));
     assert_non_null(resync_start(&o, NULL, first_done, &first, &e));
     begin_resync(f);
@@ -643,7 +654,8 @@ static void several_resources_at_once(void **state)
 {
     struct fixture *f = *state;
     f->settings.resync_concurrency = 2;
-    f->fake.config = MAPPING(ISSUE "," RESOURCE("pr", "true", ISSUE_MAPPINGS("a")) "," RESOURCE("x", "true", ISSUE_MAPPINGS("b")));
+    f->fake.config =
+        MAPPING(ISSUE "," RESOURCE("pr", "true", ISSUE_MAPPINGS("a")) "," RESOURCE("x", "true", ISSUE_MAPPINGS("b")));
     add_step(f, "issue", STEP_BATCH, items("i", 0, 30));
     add_step(f, "pr", STEP_BATCH, items("p", 0, 30));
     add_step(f, "x", STEP_BATCH, items("x", 0, 30));

@@ -1,5 +1,5 @@
-/* The decisions of the sync engine that need no network: packing, order, counting keys, held back, threshold, the ledger, the
- * summary. */
+/* The decisions of the sync engine that need no network: packing, order, counting keys, held back, threshold, the
+ * ledger, the summary. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,10 +79,7 @@ static void pack_fills_by_real_size(void **state)
 
 /* keycount --------------------------------------------------------------------------------------------------------- */
 
-static struct key128 key(uint64_t i)
-{
-    return (struct key128){i * 0x9e3779b97f4a7c15u, i};
-}
+static struct key128 key(uint64_t i) { return (struct key128){i * 0x9e3779b97f4a7c15u, i}; }
 
 static void keycount_counts_and_forgets(void **state)
 {
