@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -28,49 +29,43 @@ struct encoder {
     int flags;
     bool repaired;
     int depth, tables; /* values around the one being written; those of them that are Lua's */
-    char *msg; /* path in front, reason behind */
-    size_t cap;
+    char reason[256], path[200];
 };
 
 static int encode(struct encoder *E, int idx, const char *key);
 static int encode_node(struct encoder *E, int overlays, struct json j);
 
-/* Errors: the reason is set where it happens, the path grows on the way out. */
+/* Errors: the reason is set where it happens, the path grows at its front on the way out. */
 static int fail(struct encoder *E, const char *reason)
 {
-    snprintf(E->msg, E->cap, "\x01%s", reason);
+    snprintf(E->reason, sizeof(E->reason), "%s", reason);
+    E->path[0] = 0;
     return ERR_INVAL;
 }
 
-static int fail_in(struct encoder *E, const char *key, size_t index)
+static int in_member(struct encoder *E, const char *key)
 {
-    char step[96], *rest = xstrdup(E->msg);
-    if (key)
-        snprintf(step, sizeof(step), ".%s", key);
-    else
-        snprintf(step, sizeof(step), "[%zu]", index);
-    snprintf(E->msg, E->cap, "%s%s", step, rest);
-    free(rest);
+    char rest[sizeof(E->path)];
+    memcpy(rest, E->path, sizeof(rest));
+    snprintf(E->path, sizeof(E->path), ".%.60s%.130s", key, rest);
     return ERR_INVAL;
 }
 
-static int in_member(struct encoder *E, const char *key) { return fail_in(E, key, 0); }
-static int in_element(struct encoder *E, size_t i) { return fail_in(E, NULL, i); }
-
-/* "path\1reason" -> "reason (at path)" */
-static void finish_message(char *msg, size_t cap)
+static int in_element(struct encoder *E, size_t i)
 {
-    char *mark = strchr(msg, '\x01');
-    if (!mark)
-        return;
-    *mark = 0;
-    char *path = xstrdup(msg[0] == '.' ? msg + 1 : msg), *reason = xstrdup(mark + 1);
+    char rest[sizeof(E->path)];
+    memcpy(rest, E->path, sizeof(rest));
+    snprintf(E->path, sizeof(E->path), "[%zu]%.160s", i, rest);
+    return ERR_INVAL;
+}
+
+static void write_message(const struct encoder *E, char *msg, size_t cap)
+{
+    const char *path = E->path[0] == '.' ? E->path + 1 : E->path;
     if (*path)
-        snprintf(msg, cap, "%s (at %s)", reason, path);
+        snprintf(msg, cap, "%s (at %s)", E->reason, path);
     else
-        snprintf(msg, cap, "%s", reason);
-    free(path);
-    free(reason);
+        snprintf(msg, cap, "%s", E->reason);
 }
 
 /* Tables ------------------------------------------------------------------------------------------------------------ */
@@ -146,23 +141,49 @@ static void write_text(struct encoder *E, struct str s, bool key)
         jw_str(&E->w, s);
 }
 
-static int encode_members(struct encoder *E, int idx)
+static int by_bytes(const void *a, const void *b)
 {
-    lua_State *L = E->L;
-    jw_obj(&E->w);
+    const struct str *x = a, *y = b;
+    int c = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+    return c ? c : (x->n > y->n) - (x->n < y->n);
+}
+
+/* Pushes a userdata with the sorted keys of the table: Lua's own order differs from run to run. The table keeps the
+ * strings alive. NULL when a key is no string. */
+static struct str *sorted_keys(lua_State *L, int idx, size_t n)
+{
+    struct str *keys = lua_newuserdatauv(L, (n + 1) * sizeof(*keys), 0);
+    size_t k = 0;
     lua_pushnil(L);
     while (lua_next(L, idx)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            return fail(E, "a table with both named keys and list items (or other keys) is neither a JSON object nor an "
-                           "array; use string keys only, or integers from 1 only");
-        size_t n;
-        const char *p = lua_tolstring(L, -2, &n);
-        write_text(E, (struct str){p, n}, true);
-        if (encode(E, lua_gettop(L), p) < 0)
-            return in_member(E, p);
+            return NULL;
+        keys[k].p = lua_tolstring(L, -2, &keys[k].n);
+        k++;
+        lua_pop(L, 1);
+    }
+    qsort(keys, n, sizeof(*keys), by_bytes);
+    return keys;
+}
+
+static int encode_members(struct encoder *E, int idx, size_t n)
+{
+    lua_State *L = E->L;
+    struct str *keys = sorted_keys(L, idx, n);
+    if (!keys)
+        return fail(E, "a table with both named keys and list items (or other keys) is neither a JSON object nor an array; "
+                       "use string keys only, or integers from 1 only");
+    jw_obj(&E->w);
+    for (size_t i = 0; i < n; i++) {
+        write_text(E, keys[i], true);
+        lua_pushlstring(L, keys[i].p, keys[i].n);
+        lua_rawget(L, idx);
+        if (encode(E, lua_gettop(L), keys[i].p) < 0)
+            return in_member(E, keys[i].p);
         lua_pop(L, 1);
     }
     jw_end_obj(&E->w);
+    lua_pop(L, 1);
     return 0;
 }
 
@@ -175,7 +196,7 @@ static int encode_table(struct encoder *E, int idx, const char *key)
     bool empty_list = !s.count && !s.others &&
                       (((E->flags & CONVERT_LIST) && E->depth == 1) || ((E->flags & CONVERT_SCHEMA) && key_of_list(key)));
     if (!marked && !empty_list && (s.count == 0 || s.others))
-        return encode_members(E, idx);
+        return encode_members(E, idx, s.count + s.others);
     if (s.others)
         return fail(E, "a table marked as an array has named keys");
     if (s.max > 64 && (size_t)s.max > 4 * s.count)
@@ -376,13 +397,13 @@ static int encode_text(lua_State *L, int idx, int flags, struct buf **ret, char 
     buf_init(b, v->o.memory_limit ? v->o.memory_limit : BUF_NO_LIMIT);
     luaL_setmetatable(L, TEXT_META);
     int top = lua_gettop(L);
-    struct encoder E = {.L = L, .w = jw_on(b), .flags = flags, .msg = msg, .cap = cap};
+    struct encoder E = {.L = L, .w = jw_on(b), .flags = flags};
     int rc = encode(&E, idx, NULL);
     if (rc == 0 && b->failed)
         rc = fail(&E, "the JSON text is larger than the script's memory limit (--lua-memory)");
     lua_settop(L, top);
     if (rc < 0)
-        finish_message(msg, cap);
+        write_message(&E, msg, cap);
     if (E.repaired) {
         char where[LUA_IDSIZE + 16];
         error_position(L, where, sizeof(where));

@@ -146,6 +146,24 @@ static void report_table(lua_State *L, int idx, struct report *r)
     r->where = xstrdup(where);
 }
 
+char *error_own_frames(const char *traceback)
+{
+    char *out = xstrdup(traceback), *to = out;
+    for (const char *line = traceback; *line;) {
+        size_t n = strcspn(line, "\n");
+        n += line[n] == '\n';
+        if (strncmp(line, "\tocean/", 7) != 0) {
+            memcpy(to, line, n);
+            to += n;
+        }
+        line += n;
+    }
+    while (to > out && to[-1] == '\n')
+        to--;
+    *to = 0;
+    return out;
+}
+
 void error_report(lua_State *L, lua_State *co, struct report *r)
 {
     luaL_checkstack(L, 20, NULL);
@@ -169,5 +187,5 @@ void error_report(lua_State *L, lua_State *co, struct report *r)
     }
     r->message = *r->where ? xasprintf("%s: %s", r->where, text) : xstrdup(text);
     luaL_traceback(L, co, NULL, 0);
-    r->traceback = xstrdup(lua_tostring(L, -1));
+    r->traceback = error_own_frames(lua_tostring(L, -1));
 }

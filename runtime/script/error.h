@@ -32,5 +32,8 @@ const char *error_kind(int code);
 /* Misuse: raises a plain message with the script's position in front. */
 int error_misuse(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Copy of a traceback without the frames of the embedded library. Caller frees. */
+char *error_own_frames(const char *traceback);
+
 /* Fills `r` from the error value on top of `co`, whose stack still stands. `L` is the main state; may raise (memory). */
 void error_report(lua_State *L, lua_State *co, struct report *r);

@@ -170,6 +170,8 @@ void limit_kill(struct task *t, lua_State *L, const char *fmt, ...)
 
 static void check_limits(struct vm *v, struct task *t, lua_State *L)
 {
+    if (v->collect && !vm_collect(v, L))
+        v->out_of_memory = true;
     double used = (double)(t->cpu_ns + clock_thread_cpu_ns() - t->slice_start_ns) / 1e9;
     if (v->out_of_memory)
         limit_kill(t, L,

@@ -68,6 +68,7 @@ struct vm {
     size_t unfed;          /* document bytes the collector has not been told about */
     size_t slack;          /* granted beyond the limit while an error is being reported */
     size_t refused;        /* size of the last refused request, 0: none since */
+    bool collect;          /* the hook is to collect: with its documents the script is over the limit */
     bool out_of_memory;    /* refused even after a full collection */
     /* scheduler (task.c) */
     struct task *current;  /* whose Lua runs now */
@@ -114,6 +115,10 @@ void vm_defer(struct vm *v, loop_fn fn, loop_fn drop, void *arg);
 /* Counts document bytes against the memory limit and feeds them to the collector; raises when they do not fit. */
 void vm_charge(lua_State *L, size_t bytes);
 void vm_discharge(struct vm *v, size_t bytes);
+/* A full collection, finalizers included; false when memory is still over the limit. */
+bool vm_collect(struct vm *v, lua_State *L);
+/* More than half of the limit is in use. */
+bool vm_is_hungry(const struct vm *v);
 
 /* libs.c: the standard libraries, made safe. boot_*: called once, protected, on the main state. */
 void libs_open(lua_State *L);

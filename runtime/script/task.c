@@ -234,7 +234,7 @@ static int make_traceback(lua_State *L, void *arg)
     lua_State *co = j->task->nparked ? j->task->parked[0] : j->task->co;
     luaL_traceback(L, co, NULL, 0);
     free(j->r->traceback);
-    j->r->traceback = xstrdup(lua_tostring(L, -1));
+    j->r->traceback = error_own_frames(lua_tostring(L, -1));
     return 0;
 }
 
@@ -269,12 +269,11 @@ static void task_fail(struct task *t, int status)
     }
     if (t->cancelled && !t->killed)
         r.cancelled = true;
-    bool hungry = t->killed || status == LUA_ERRMEM;
     v->current = NULL;
     task_finish(t, &r);
     v->slack = 0;
-    if (hungry && !v->closing)
-        lua_gc(v->L, LUA_GCCOLLECT);
+    if (vm_is_hungry(v) && !v->closing)
+        vm_collect(v, v->L);
     report_done(&r);
 }
 

@@ -32,6 +32,25 @@ static bool over(const struct vm *v, size_t more)
     return v->o.memory_limit && v->lua_bytes + v->doc_bytes + more > v->o.memory_limit + v->slack;
 }
 
+/* Documents are freed by finalizers, which Lua's emergency collection does not run. So what documents take from the limit
+ * refuses nothing at once: a quarter is granted and the hook collects at the next instruction (limit.c). */
+static bool over_hard(const struct vm *v, size_t more)
+{
+    size_t limit = v->o.memory_limit;
+    if (!limit)
+        return false;
+    return v->lua_bytes + more > limit + v->slack || v->lua_bytes + v->doc_bytes + more > limit + limit / 4 + v->slack;
+}
+
+bool vm_collect(struct vm *v, lua_State *L)
+{
+    v->collect = false;
+    lua_gc(L, LUA_GCCOLLECT);
+    return !over(v, 0);
+}
+
+bool vm_is_hungry(const struct vm *v) { return v->o.memory_limit && over(v, v->o.memory_limit / 2); }
+
 static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
 {
     struct vm *v = ud;
@@ -41,7 +60,7 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         free(ptr);
         return NULL;
     }
-    if (nsize > old && over(v, nsize - old)) {
+    if (nsize > old && over_hard(v, nsize - old)) {
         if (v->refused == nsize && v->current) { /* the second time: after a full collection */
             v->out_of_memory = true;
             limit_arm_running();
@@ -49,8 +68,13 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         v->refused = v->refused == nsize ? 0 : nsize;
         return NULL;
     }
-    if (nsize > old)
+    if (nsize > old) {
         v->refused = 0;
+        if (v->current && !v->collect && over(v, nsize - old)) {
+            v->collect = true;
+            limit_arm_running();
+        }
+    }
     void *p = realloc(ptr, nsize);
     if (p)
         v->lua_bytes += nsize - old;
