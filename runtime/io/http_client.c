@@ -26,6 +26,7 @@ struct sock {
     uv_poll_t poll; /* first: the close callback frees the whole */
     struct http_client *client;
     curl_socket_t fd;
+    int events;
 };
 
 static void drain(struct http_client *c);
@@ -247,8 +248,10 @@ static void on_poll(uv_poll_t *h, int status, int events)
     struct sock *s = (struct sock *)h;
     struct http_client *c = s->client;
     int flags = 0, running;
-    if (status < 0)
-        flags = CURL_CSELECT_ERR;
+    if (status < 0) { /* an error is pending on the socket, and libuv stopped watching it: libcurl finds out which */
+        flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+        uv_poll_start(h, s->events, on_poll);
+    }
     if (events & UV_READABLE)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
@@ -282,8 +285,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         }
         curl_multi_assign(c->multi, fd, s);
     }
-    uv_poll_start(&s->poll, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0),
-                  on_poll);
+    s->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    uv_poll_start(&s->poll, s->events, on_poll);
     return 0;
 }
 

@@ -267,7 +267,7 @@ static void on_done(void *arg, struct http_resp *resp, const struct err *e)
     if (resp)
         log_warn("Request %s %s failed with status code: %d, retrying in %.2f seconds.", r->method, url, status, wait);
     else
-        log_warn("Request %s %s failed: %s; retrying in %.2f seconds.", r->method, url, e->msg, wait);
+        log_warn("Request failed: %s; retrying in %.2f seconds.", e->msg, wait);
     r->timer = timer_start(r->client->loop, (uint64_t)ceil(wait * 1000), 0, on_timer, r);
     if (r->hooks.waiting)
         r->hooks.waiting(r->hooks.arg, r->repeats, wait, status, e); /* may cancel: r is not touched again */
