@@ -168,9 +168,13 @@ static void on_handler_done(void *arg, const struct report *error)
     if (r->vm->closing)
         return;
     if (error && !(error->cancelled && r->cancelled)) {
-        log_error("kind '%.*s', handler at %s: %s%s%s", STR_FMT(r->resource->kind), h->where, error->message,
+        /* after a tail call into the library no frame of the script is left to name */
+        bool placed = error->where[0] || strstr(error->message, ".lua:");
+        char *text = placed ? xstrdup(error->message) : xasprintf("%s: %s", h->where, error->message);
+        log_error("kind '%.*s', handler at %s: %s%s%s", STR_FMT(r->resource->kind), h->where, text,
                   error->traceback[0] ? "\n" : "", error->traceback);
-        r->sink->ops->error(r->sink, error->where[0] ? error->where : h->where, error->message);
+        r->sink->ops->error(r->sink, error->where[0] ? error->where : h->where, text);
+        free(text);
     }
     tell_taints(r, error);
     next_handler(r);
