@@ -345,7 +345,7 @@ static void drain(void *arg)
     while (!v->sliced && last && (t = pop_ready(v)) != NULL) {
         bool end = t == last;
         task_run(t);
-        if (end || v->drainer != d)
+        if (end)
             break;
     }
     if (v->sliced || v->ready)

@@ -293,8 +293,8 @@ static void on_chunk(void *arg, const struct report *error)
         return;
     if (error) {
         ERR(&e, ERR_SCRIPT, "%s", error->message);
-        if (error->traceback[0])
-            log_error("%s\n%s", error->message, error->traceback);
+        if (error->traceback[0]) /* the message is the caller's to log */
+            log_error("%s", error->traceback);
     } else {
         k.vm->loaded = true;
     }

@@ -133,14 +133,15 @@ static void on_loaded(void *arg, const struct err *e)
         r->load_error = *e;
 }
 
-/* Loads `script` (its file is called script.lua as far as messages go) and waits until the main chunk ended. */
-static struct rig *rig_new(const char *script, size_t memory, double cpu)
+static void rig_free(struct rig *r);
+
+/* A rig that loads the file `load` (NULL: `script`, written to s.lua) and waits until the main chunk ended. NULL when the
+ * vm cannot be made and `must` is false. */
+static struct rig *rig_make(const char *load, const char *script, size_t memory, double cpu, bool must)
 {
     struct rig *r = xcalloc(1, sizeof(*r));
     struct err e = {0};
-    log_set_level("off");
-    if (getenv("TEST_LOG"))
-        log_set_level(getenv("TEST_LOG"));
+    log_set_level(getenv("TEST_LOG") ? getenv("TEST_LOG") : "off");
     r->loop = loop_new();
     r->definition = definition_new();
     strcpy(r->path, "/tmp/script_test_XXXXXX");
@@ -164,12 +165,28 @@ static struct rig *rig_new(const char *script, size_t memory, double cpu)
         .cpu_limit_s = cpu > 0 ? cpu : 5,
     };
     r->vm = vm_new(&o, &e);
-    if (!r->vm)
+    if (!r->vm && must)
         fail_msg("%s", e.msg);
-    vm_load(r->vm, r->path, on_loaded, r);
+    if (!r->vm) {
+        rig_free(r);
+        return NULL;
+    }
+    vm_load(r->vm, load ? load : r->path, on_loaded, r);
     turn_until(r, &r->loaded);
     return r;
 }
+
+static struct rig *rig_new(const char *script, size_t memory, double cpu)
+{
+    return rig_make(NULL, script, memory, cpu, true);
+}
+
+static __attribute__((unused)) struct rig *rig_try(const char *script, size_t memory)
+{
+    return rig_make(NULL, script, memory, 0, false);
+}
+
+static __attribute__((unused)) struct rig *rig_file(const char *path) { return rig_make(path, "", 0, 0, true); }
 
 static struct rig *rig_loaded(const char *script)
 {
