@@ -154,6 +154,8 @@ static void finished(struct http_req *r, CURLcode rc)
             return;
         }
         if (again) {
+            timer_stop(r->idle); /* counts anew once the next connection stands */
+            r->idle = NULL;
             start(r);
             return;
         }

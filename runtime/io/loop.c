@@ -118,9 +118,18 @@ static void run_deferred(struct loop *l)
         uv_idle_stop(l->idle);
 }
 
+/* A peer that closes its end must not end the process: libraries that write without MSG_NOSIGNAL (OpenSSL) get EPIPE. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 struct loop *loop_new(void)
 {
     struct loop *l = xcalloc(1, sizeof(*l));
+    ignore_sigpipe();
     int rc = uv_loop_init(&l->uv);
     if (rc < 0) {
         fprintf(stderr, "ocean-run: cannot make an event loop: %s\n", uv_strerror(rc));

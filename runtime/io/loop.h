@@ -12,6 +12,7 @@ struct uv_loop_s;
 
 typedef void (*loop_fn)(void *arg);
 
+/* Also makes the process ignore SIGPIPE, unless it has a handler. */
 struct loop *loop_new(void);
 /* Waits for jobs on the pool, runs what was posted or deferred, closes timers and signals that are left, frees.
  * Handles of other modules must be closed by then: a sanitizer build aborts and names them. NULL is allowed. */
