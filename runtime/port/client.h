@@ -17,7 +17,11 @@ struct port_opts {
     const char *type, *version, *identifier;
     bool embedded;          /* never through a proxy */
     bool insecure, no_strict_x509;
+    double blueprint_ttl_s; /* 0: 120 */
 };
+
+/* The version reads of the integration document tell (oceanCoreVersion, runtime R-105). */
+#define PORT_CORE_VERSION "0.1.0"
 
 struct port *port_new(struct loop *l, const struct port_opts *o);
 void port_free(struct port *p); /* cancels what is in flight */
@@ -41,6 +45,7 @@ struct port_answer {
     struct json_doc *doc;    /* borrowed; NULL when the body is no JSON */
     struct json root;
     struct str text;         /* body as received */
+    struct str trace_id;     /* x-trace-id; p NULL: none */
 };
 /* a is NULL only when e says there was no answer. A status >= 400 comes as an answer with e NULL. */
 typedef void (*port_done_fn)(void *arg, const struct port_answer *a, const struct err *e);

@@ -15,6 +15,7 @@ struct port_setup_opts {
     const char *origin;         /* configured create_port_resources_origin or NULL */
     bool reset_mapping;         /* --reset-mapping */
     bool embedded;              /* edits of .port/ are applied too (design.md section 9 item 9) */
+    const char *runtime;        /* "Saas" or "OnPrem"; NULL: OnPrem (runtime R-68) */
 };
 /* Validates, creates the integration, patches what differs, installs defaults in three stages. Idempotent. */
 void port_setup(struct port *p, const struct port_setup_opts *o, port_plain_fn done, void *arg);
