@@ -18,7 +18,8 @@
 
 struct view {
     struct event *event;
-    struct run *run; /* compared only, and only while the task's own */
+    struct keep *keep; /* the reference */
+    struct run *run;   /* compared only, and only while the task's own */
 };
 
 static void sweep(struct vm *v, lua_State *L, bool all)
@@ -74,12 +75,15 @@ static void push_attributes(lua_State *L, struct event *ev)
     ev->attributes_ref = ref;
 }
 
+static void unref(void *event) { event_unref(event); }
+
 static struct view *push_view(lua_State *L, struct event *ev, struct run *run)
 {
     struct view *w = lua_newuserdatauv(L, sizeof(*w), 0);
-    w->event = NULL;
+    w->keep = NULL;
     luaL_setmetatable(L, EVENT_META);
     w->event = event_ref(ev);
+    w->keep = vm_keep(vm_of(L), unref, ev);
     w->run = run;
     return w;
 }
@@ -166,9 +170,8 @@ static int event_newindex(lua_State *L)
 static int event_gc(lua_State *L)
 {
     struct view *w = lua_touserdata(L, 1);
-    if (w->event)
-        event_unref(w->event);
-    w->event = NULL;
+    vm_release(w->keep);
+    w->keep = NULL;
     return 0;
 }
 

@@ -383,9 +383,17 @@ static int encode(struct encoder *E, int idx, const char *key)
     return rc;
 }
 
+static void text_free(void *what)
+{
+    buf_done(what);
+    free(what);
+}
+
 static int text_gc(lua_State *L)
 {
-    buf_done(lua_touserdata(L, 1));
+    struct keep **k = lua_touserdata(L, 1);
+    vm_release(*k);
+    *k = NULL;
     return 0;
 }
 
@@ -393,9 +401,12 @@ static int text_gc(lua_State *L)
 static int encode_text(lua_State *L, int idx, int flags, struct buf **ret, char *msg, size_t cap)
 {
     struct vm *v = vm_of(L);
-    struct buf *b = lua_newuserdatauv(L, sizeof(*b), 0);
-    buf_init(b, v->o.memory_limit ? v->o.memory_limit : BUF_NO_LIMIT);
+    struct keep **box = lua_newuserdatauv(L, sizeof(*box), 0);
+    *box = NULL;
     luaL_setmetatable(L, TEXT_META);
+    struct buf *b = xmalloc(sizeof(*b));
+    buf_init(b, v->o.memory_limit ? v->o.memory_limit : BUF_NO_LIMIT);
+    *box = vm_keep(v, text_free, b);
     int top = lua_gettop(L);
     struct encoder E = {.L = L, .w = jw_on(b), .flags = flags};
     int rc = encode(&E, idx, NULL);

@@ -33,18 +33,29 @@ static void push_null(lua_State *L) { lua_pushlightuserdata(L, NULL); }
 
 /* Documents --------------------------------------------------------------------------------------------------------- */
 
+static void unref(void *doc) { json_unref(doc); }
+
 struct json_doc **jsonval_box(lua_State *L)
 {
-    struct json_doc **box = lua_newuserdatauv(L, sizeof(*box), 0);
+    struct keep **box = lua_newuserdatauv(L, sizeof(*box), 0);
     *box = NULL;
     luaL_setmetatable(L, BOX_META);
-    return box;
+    *box = vm_keep(vm_of(L), unref, NULL);
+    return (struct json_doc **)&(*box)->what;
+}
+
+struct json_doc *jsonval_unbox(lua_State *L, int idx)
+{
+    struct keep **box = lua_touserdata(L, idx);
+    struct json_doc *doc = (*box)->what;
+    (*box)->what = NULL;
+    return doc;
 }
 
 static int box_gc(lua_State *L)
 {
-    struct json_doc **box = lua_touserdata(L, 1);
-    json_unref(*box);
+    struct keep **box = lua_touserdata(L, 1);
+    vm_release(*box);
     *box = NULL;
     return 0;
 }
@@ -53,8 +64,8 @@ static int root_gc(lua_State *L)
 {
     struct jsonval_root *r = lua_touserdata(L, 1);
     vm_discharge(vm_of(L), r->charged);
-    json_unref(r->doc);
-    r->doc = NULL;
+    vm_release(r->keep);
+    r->keep = NULL;
     r->charged = 0;
     return 0;
 }
@@ -72,7 +83,7 @@ static struct jsonval_root *push_root(lua_State *L, struct json_doc *doc)
     r = lua_newuserdatauv(L, sizeof(*r), 1);
     memset(r, 0, sizeof(*r));
     luaL_setmetatable(L, ROOT_META);
-    r->doc = json_ref(doc);
+    r->keep = vm_keep(vm_of(L), unref, json_ref(doc));
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, doc);
     lua_remove(L, -2);

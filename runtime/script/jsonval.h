@@ -15,7 +15,7 @@ extern const char jsonval_tomb;
 #define JSONVAL_TOMB ((void *)(uintptr_t)&jsonval_tomb)
 
 struct jsonval_root { /* userdata, one per live document; user value 1: overlay (node -> table) or nil */
-    struct json_doc *doc;
+    struct keep *keep; /* the document */
     size_t charged;
     bool touched;
 };
@@ -31,6 +31,8 @@ void jsonval_open(lua_State *L);
 
 /* A userdata that owns one document reference until it is collected: acquire into it what must not leak. */
 struct json_doc **jsonval_box(lua_State *L);
+/* Takes the document out of the box at idx. */
+struct json_doc *jsonval_unbox(lua_State *L, int idx);
 /* Pushes a value: scalars become Lua values (null and missing nil, or null with `null_shown`), containers handles.
  * `doc` keeps its reference; the handle makes its own. */
 void jsonval_push(lua_State *L, struct json j, bool null_shown);

@@ -51,26 +51,43 @@ void answer_done(struct answer *a)
     memset(a, 0, sizeof(*a));
 }
 
+static void answer_free(void *what)
+{
+    answer_done(what);
+    free(what);
+}
+
 void response_push(lua_State *L, struct answer *a, const char *method)
 {
-    struct answer *r = lua_newuserdatauv(L, sizeof(*r), 1);
-    memset(r, 0, sizeof(*r));
+    struct keep **box = lua_newuserdatauv(L, sizeof(*box), 1);
+    *box = NULL;
     luaL_setmetatable(L, RESPONSE_META);
+    struct answer *r = xmalloc(sizeof(*r));
     *r = *a;
     memset(a, 0, sizeof(*a));
+    *box = vm_keep(vm_of(L), answer_free, r);
     r->method = xstrdup(method);
     size_t bytes = r->body.cap;
     vm_charge(L, bytes);
     r->charged = bytes;
 }
 
-struct answer *response_check(lua_State *L, int idx) { return luaL_checkudata(L, idx, RESPONSE_META); }
+struct answer *response_check(lua_State *L, int idx)
+{
+    struct keep **box = luaL_checkudata(L, idx, RESPONSE_META);
+    if (!*box)
+        luaL_argerror(L, idx, "the response is closed");
+    return (*box)->what;
+}
 
 static int response_gc(lua_State *L)
 {
-    struct answer *r = lua_touserdata(L, 1);
-    vm_discharge(vm_of(L), r->charged);
-    answer_done(r);
+    struct keep **box = lua_touserdata(L, 1);
+    if (*box) {
+        vm_discharge(vm_of(L), ((struct answer *)(*box)->what)->charged);
+        vm_release(*box);
+    }
+    *box = NULL;
     return 0;
 }
 

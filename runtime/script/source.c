@@ -260,9 +260,7 @@ static void yield_push(lua_State *L, struct run *r)
     if (!good) {
         bad_content(L, r, msg);
     } else {
-        struct json_doc **box = lua_touserdata(L, -1);
-        struct json_doc *doc = *box;
-        *box = NULL;
+        struct json_doc *doc = jsonval_unbox(L, -1);
         good = list_of_objects(items);
         flush_lists(r);
         push(r, doc, items, false);
@@ -327,9 +325,7 @@ static int returned(lua_State *L)
         free(text);
         return 0;
     }
-    struct json_doc **box = lua_touserdata(L, -1);
-    struct json_doc *doc = *box;
-    *box = NULL;
+    struct json_doc *doc = jsonval_unbox(L, -1);
     if (!list_of_objects(items)) { /* the sink says what is wrong with it; the lists around it are not spoilt */
         push(r, doc, items, true);
         return 0;

@@ -88,6 +88,7 @@ struct vm {
     struct attributes *attributes;
     struct run *runs;
     struct deferred *deferred;
+    struct keep *kept;
     struct source source;
     int drive_ref;         /* lua/ocean/drive.lua: calls a handler and hands its results over */
 };
@@ -111,6 +112,17 @@ int vm_protect(struct vm *v, int (*fn)(lua_State *L, void *arg), void *arg, stru
 
 /* loop_defer, but after vm_free only drop(arg) has run (NULL: nothing). */
 void vm_defer(struct vm *v, loop_fn fn, loop_fn drop, void *arg);
+
+/* What a userdata owns outside Lua's heap. Lua runs a finalizer in its own memory, so at the limit it may fail to; what was
+ * kept is then released with the vm instead of leaking. vm_release runs release(what) unless what is NULL. */
+struct keep {
+    struct keep *prev, *next;
+    struct vm *vm;
+    void (*release)(void *what);
+    void *what;
+};
+struct keep *vm_keep(struct vm *v, void (*release)(void *what), void *what);
+void vm_release(struct keep *k); /* NULL allowed */
 
 /* Counts document bytes against the memory limit and feeds them to the collector; raises when they do not fit. */
 void vm_charge(lua_State *L, size_t bytes);

@@ -148,6 +148,30 @@ static void drop_deferred(struct vm *v)
     v->deferred = NULL;
 }
 
+/* Kept things --------------------------------------------------------------------------------------------------------- */
+
+struct keep *vm_keep(struct vm *v, void (*release)(void *what), void *what)
+{
+    struct keep *k = xmalloc(sizeof(*k));
+    *k = (struct keep){.next = v->kept, .vm = v, .release = release, .what = what};
+    if (v->kept)
+        v->kept->prev = k;
+    v->kept = k;
+    return k;
+}
+
+void vm_release(struct keep *k)
+{
+    if (!k)
+        return;
+    *(k->prev ? &k->prev->next : &k->vm->kept) = k->next;
+    if (k->next)
+        k->next->prev = k->prev;
+    if (k->what)
+        k->release(k->what);
+    free(k);
+}
+
 /* Protected entry --------------------------------------------------------------------------------------------------- */
 
 struct protect {
@@ -252,6 +276,8 @@ void vm_free(struct vm *v)
     source_free(v);
     if (v->L)
         lua_close(v->L);
+    while (v->kept)
+        vm_release(v->kept);
     task_drainer_free(v);
     api_free(v);
     handlers_free(&v->on_resync);
