@@ -469,15 +469,30 @@ static void on_removed(void *arg, size_t deleted)
     finish(r);
 }
 
+/* Candidates that are neither protected nor held back. */
+static size_t deletable(const struct reconcile *r)
+{
+    size_t n = 0, at = 0;
+    struct str name;
+    void *value;
+    while ((at = strmap_next(r->tallies, at, &name, &value))) {
+        const struct tally *t = value;
+        n += t->held ? 0 : t->deletable;
+    }
+    return n;
+}
+
 static void judge(struct reconcile *r)
 {
     if (!certificate_holds(r->cert)) {
         finish(r);
         return;
     }
-    judge_kinds(r);
-    judge_threshold(r);
-    if (r->stopped)
+    if (deletable(r) > 0) {
+        judge_kinds(r);
+        judge_threshold(r);
+    }
+    if (deletable(r) == 0)
         finish(r);
     else
         removal_start(r->o.run, r->cert, wanted, on_removed, r);

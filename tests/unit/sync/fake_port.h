@@ -291,7 +291,8 @@ static inline void fake_route(struct fixture *f, struct http_call *c, struct str
 {
     struct fake_port *p = &f->fake;
     if (str_ends(path, STR("/auth/access_token"))) {
-        fake_reply(c, 200, "{\"ok\":true,\"accessToken\":\"t\",\"expiresIn\":10800,\"tokenType\":\"Bearer\"}");
+        fake_reply(c, 200,
+                   "{\"ok\":true,\"accessToken\":\"fake-token-1234\",\"expiresIn\":10800,\"tokenType\":\"Bearer\"}");
     } else if (str_ends(path, STR("/resync-state"))) {
         fake_reply(c, 200, "{\"ok\":true}");
     } else if (str_ends(path, STR("/examples"))) {
