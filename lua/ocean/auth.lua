@@ -1,5 +1,5 @@
--- ocean.auth: what a client puts into its requests to prove who it is. Each value has apply(), which is called for every
--- request, repeats included, and returns a table of headers; it may wait (a token that must be fetched first).
+-- ocean.auth: what a client puts into its requests to prove who it is. Each value has apply(), which is called for
+-- every request, repeats included, and returns a table of headers; it may wait (for a token that must be fetched).
 local _, I = ...
 local check = I.check
 
@@ -37,7 +37,7 @@ function auth.bearer(token)
   return make(function() return { authorization = "Bearer " .. get() } end)
 end
 
--- Authorization: Basic ... An empty password is allowed, an empty user as well (some services take a token as password).
+-- Authorization: Basic ... An empty password is allowed, an empty user as well (some take a token as password).
 function auth.basic(user, password)
   check.argument("ocean.auth.basic", "the user", user, "string", "; is the setting it comes from set?")
   check.argument("ocean.auth.basic", "the password", password, "string", "; is the setting it comes from set?")

@@ -1,8 +1,8 @@
 -- ocean.http: clients of third-party APIs.
 --
--- A request is repeated as its retry policy says; what remains is judged once: a transport failure raises, a status of
--- 400 and above raises unless it is ignored or `raise = false`. Whatever is not ignored taints the running resource, also
--- when the script catches the error: nothing is deleted on the strength of a listing that failed.
+-- A request is repeated as its retry policy says; what remains is judged once: a transport failure raises, a status
+-- of 400 and above raises unless it is ignored or `raise = false`. Whatever is not ignored taints the running resource,
+-- also when the script catches the error: nothing is deleted on the strength of a listing that failed.
 local ocean, I = ...
 local check = I.check
 
@@ -39,7 +39,7 @@ local HINTS = {
 local Client = { __name = "ocean.http.client" }
 Client.__index = Client
 
--- URLs and bodies ---------------------------------------------------------------------------------------------------------
+-- URLs and bodies -------------------------------------------------------------------------------------------
 
 local Csv = { __name = "ocean.http.csv" }
 
@@ -114,7 +114,7 @@ end
 -- The URL as it may be shown: a query may hold a token.
 local function shown(url) return (url:gsub("[?#].*$", "")) end
 
--- Headers -----------------------------------------------------------------------------------------------------------------
+-- Headers ---------------------------------------------------------------------------------------------------
 
 local function add_headers(fn, into, map)
   if not map then return end
@@ -141,7 +141,7 @@ local function headers_of(client, fn, req)
   return list
 end
 
--- Sending -----------------------------------------------------------------------------------------------------------------
+-- Sending ---------------------------------------------------------------------------------------------------
 
 local function raise_status(res, retryable)
   local excerpt = I.excerpt(res)
@@ -216,7 +216,7 @@ I.http_perform = perform
 I.http_call_options = CALL_OPTIONS
 I.is_client = function(v) return getmetatable(v) == Client end
 
--- The client --------------------------------------------------------------------------------------------------------------
+-- The client ------------------------------------------------------------------------------------------------
 
 for _, method in ipairs { "get", "post", "put", "patch", "delete" } do
   local fn = "client:" .. method

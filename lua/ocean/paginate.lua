@@ -1,9 +1,10 @@
 -- ocean.paginate: streams of item lists, page by page.
 --
--- Every page asked for must be answered with a list, else the listing is not complete and nothing may be deleted because
--- of it: an `items` path that leads nowhere raises (items_optional allows absence), an ignored status ends the stream and
--- taints unless it was the first page, and so does stopping at max_items. A listing without a total or a last page goes
--- on until an empty page; a page identical to the one before means that the server ignores the page parameter.
+-- Every page asked for must be answered with a list, else the listing is not complete and nothing may be deleted
+-- because of it: an `items` path that leads nowhere raises (items_optional allows absence), an ignored status ends the
+-- stream and taints unless it was the first page, and so does stopping at max_items. A listing without a total or a
+-- last page goes on until an empty page; a page identical to the one before means that the server ignores the page
+-- parameter.
 local ocean, I = ...
 local check = I.check
 
@@ -64,8 +65,9 @@ local function items_of(fn, o, value, res)
   if o.items ~= nil then items = look(o.items, value, res) end
   if ocean.json.type(items) == "array" or (type(items) == "table" and next(items) == nil) then return items end
   if items == nil and o.items_optional then return ocean.array {} end
-  local where = type(o.items) == "string" and ("at '%s'"):format(o.items) or
-    (o.items and "in what the items function returned" or "in the answer itself (name its place with the option 'items')")
+  local where = "in the answer itself (name its place with the option 'items')"
+  if type(o.items) == "string" then where = ("at '%s'"):format(o.items) end
+  if type(o.items) == "function" then where = "in what the items function returned" end
   broken(("%s: %s: a list was expected %s, found %s"):format(fn, place(res), where,
     items == nil and "nothing" or ocean.json.type(items) or type(items)))
 end
@@ -77,8 +79,8 @@ local function fetch(fn, state, method, url, opts)
   local res, ignored = I.http_perform(state.client, fn, method, url, opts)
   if ignored then
     if state.pages > 0 then
-      I.taint(("%s: page %d of %s answered %d, an ignored status, after other pages: the listing is not complete"):format(
-        fn, state.pages + 1, place(res), res.status))
+      local text = "%s: page %d of %s answered %d, an ignored status, after other pages: the listing is not complete"
+      I.taint(text:format(fn, state.pages + 1, place(res), res.status))
     end
     return nil
   end
@@ -101,7 +103,8 @@ end
 local function enough(fn, state)
   local max = state.o.max_items
   if not max or state.count < max then return false end
-  local message = ("%s: stopped after %d items (max_items = %d); the listing is not complete"):format(fn, state.count, max)
+  local text = "%s: stopped after %d items (max_items = %d); the listing is not complete"
+  local message = text:format(fn, state.count, max)
   I.warn(message)
   I.taint(message)
   return true

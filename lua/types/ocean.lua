@@ -1,6 +1,6 @@
 ---@meta ocean
--- The ocean library as editors see it (LuaLS). Every public function stands here once, with its arguments, what it gives,
--- whether it waits (@async) and an example; a test compares this file with the live table both ways.
+-- The ocean library as editors see it (LuaLS). Every public function stands here once, with its arguments, what it
+-- gives, whether it waits (@async) and an example; a test compares this file with the live table both ways.
 
 ---@alias ocean.Json any JSON value: a scalar, or an object or array that reads and writes like a table
 ---@alias ocean.Batch ocean.Json|table[] a list of objects
@@ -10,7 +10,7 @@
 ---@class ocean
 ---@field version string version of the runtime
 ---@field null lightuserdata JSON's null; the same value as `cjson.null`
----@field config table<string, any> the integration's configuration; names in snake_case and camelCase, unknown ones are nil
+---@field config table<string, any> the integration's configuration, in snake_case and camelCase; unknown names are nil
 ---@field event ocean.Event? the event the running handler belongs to; nil outside one
 ocean = {}
 
@@ -33,11 +33,11 @@ ocean.config = {}
 ---@field parent_id string?
 ---@field aborted boolean
 
--- Handlers ---------------------------------------------------------------------------------------------------------------
+-- Handlers --------------------------------------------------------------------------------------------------
 
 ---Registers a handler of one kind, or of every kind. It may return a list (one batch), a function or stream that gives
----batches until nil, or nothing and use `ocean.yield`. Several handlers of a kind run in the order of registration, those
----of the kind before those of every kind.
+---batches until nil, or nothing and use `ocean.yield`. Several handlers of a kind run in the order of registration,
+---those of the kind before those of every kind.
 ---
 ---    ocean.on_resync("repository", function(kind)
 ---      for page in ocean.paginate.link(api, "/repos") do ocean.yield(page) end
@@ -81,7 +81,7 @@ function ocean.yield(batch, options) end
 ---@param seconds number 0 to 86400
 function ocean.sleep(seconds) end
 
--- Declarations and values --------------------------------------------------------------------------------------------------
+-- Declarations and values -----------------------------------------------------------------------------------
 
 ---@class ocean.Definition
 ---@field type? string
@@ -122,7 +122,7 @@ function ocean.array(list) end
 ---@return ocean.Error
 function ocean.error(kind, message, fields) end
 
--- JSON -------------------------------------------------------------------------------------------------------------------
+-- JSON ------------------------------------------------------------------------------------------------------
 
 ocean.json = {}
 
@@ -155,7 +155,7 @@ function ocean.json.table(value) end
 ---@return "null"|"boolean"|"number"|"string"|"array"|"object"|nil
 function ocean.json.type(value, key) end
 
--- Log --------------------------------------------------------------------------------------------------------------------
+-- Log -------------------------------------------------------------------------------------------------------
 
 ocean.log = {}
 
@@ -187,7 +187,7 @@ function ocean.log.warning(text, fields) end
 ---@param fields? table<string, any>
 function ocean.log.error(text, fields) end
 
--- Authentication ----------------------------------------------------------------------------------------------------------
+-- Authentication --------------------------------------------------------------------------------------------
 
 ocean.auth = {}
 
@@ -223,7 +223,7 @@ function ocean.auth.header(name, value) end
 ---@return ocean.Auth
 function ocean.auth.headers(map) end
 
--- HTTP --------------------------------------------------------------------------------------------------------------------
+-- HTTP ------------------------------------------------------------------------------------------------------
 
 ocean.http = {}
 
@@ -293,8 +293,8 @@ function ocean.http.csv(list) end
 ---@class ocean.http.Client
 local Client = {}
 
----Sends a request. Raises a transport failure, and a status of 400 and above unless it is ignored or `raise = false`; both
----also hold back deletion in this resync, even when the error is caught.
+---Sends a request. Raises a transport failure, and a status of 400 and above unless it is ignored or `raise = false`;
+---both also hold back deletion in this resync, even when the error is caught.
 ---
 ---    local res = api:get("/repos", { params = { per_page = 100 } })
 ---@async
@@ -390,7 +390,7 @@ function Response:link(rel) end
 ---@return ocean.http.Response
 function Response:raise() end
 
--- Pagination ----------------------------------------------------------------------------------------------------------------
+-- Pagination ------------------------------------------------------------------------------------------------
 
 ocean.paginate = {}
 
@@ -467,7 +467,9 @@ function ocean.paginate.offset(client, url, options) end
 
 ---Pages by a cursor from the answer before.
 ---
----    for page in ocean.paginate.cursor(api, "/users", { items = "users", next = "meta.next" }) do ocean.yield(page) end
+---    for page in ocean.paginate.cursor(api, "/users", { items = "users", next = "meta.next" }) do
+---      ocean.yield(page)
+---    end
 ---@param client ocean.http.Client
 ---@param url string
 ---@param options ocean.paginate.CursorOptions

@@ -1,8 +1,8 @@
 /* api.h: the `ocean` library: one api_*.c per part, each fills the ocean table and the table of internals that the
  * library's Lua files get. Called once, protected, on the main state. */
 #pragma once
-#include <lua.h>
 #include "script/state.h"
+#include <lua.h>
 
 void api_open(lua_State *L);
 void api_free(struct vm *v); /* after the state was closed */

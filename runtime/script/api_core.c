@@ -20,7 +20,7 @@
 #define SLEEP_MAX_S 86400.0
 #define PROBLEMS_MAX (64u << 10)
 
-/* Registration -------------------------------------------------------------------------------------------------------- */
+/* Registration ------------------------------------------------------------------------------------------- */
 
 static void register_handler(lua_State *L, struct handlers *list, const char *kind, int fn)
 {
@@ -88,7 +88,7 @@ static int on_resync_complete(lua_State *L)
     return 0;
 }
 
-/* Sleep --------------------------------------------------------------------------------------------------------------- */
+/* Sleep -------------------------------------------------------------------------------------------------- */
 
 struct sleep_op {
     struct op op;
@@ -127,7 +127,7 @@ static int l_sleep(lua_State *L)
     return op_wait(L, &o->op, sleep_k);
 }
 
-/* Values -------------------------------------------------------------------------------------------------------------- */
+/* Values ------------------------------------------------------------------------------------------------- */
 
 /* ocean.array(list): marks the table as a JSON array, also when it is empty. Returns it. */
 static int l_array(lua_State *L)
@@ -161,7 +161,7 @@ static int l_error(lua_State *L)
     return 1;
 }
 
-/* ocean.define ---------------------------------------------------------------------------------------------------------- */
+/* ocean.define ------------------------------------------------------------------------------------------- */
 
 static int l_define(lua_State *L)
 {
@@ -183,7 +183,7 @@ static int l_define(lua_State *L)
     return 0;
 }
 
-/* ocean.config ---------------------------------------------------------------------------------------------------------- */
+/* ocean.config ------------------------------------------------------------------------------------------- */
 
 static struct json config_load(lua_State *L)
 {
@@ -228,8 +228,10 @@ static int config_index(lua_State *L)
 
 static int config_newindex(lua_State *L)
 {
-    return error_misuse(L, "ocean.config cannot be changed by the script; '%s' is set by the environment or the "
-                           "configuration file", luaL_tolstring(L, 2, NULL));
+    return error_misuse(L,
+                        "ocean.config cannot be changed by the script; '%s' is set by the environment or the "
+                        "configuration file",
+                        luaL_tolstring(L, 2, NULL));
 }
 
 static int config_pairs(lua_State *L)
@@ -255,8 +257,11 @@ static int config_tostring(lua_State *L)
 static void push_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"__index", config_index},       {"__newindex", config_newindex}, {"__pairs", config_pairs},
-        {"__tostring", config_tostring}, {NULL, NULL},
+        {"__index", config_index},
+        {"__newindex", config_newindex},
+        {"__pairs", config_pairs},
+        {"__tostring", config_tostring},
+        {NULL, NULL},
     };
     lua_newtable(L);
     lua_createtable(L, 0, 5);
@@ -266,7 +271,7 @@ static void push_config(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-/* The ocean table ------------------------------------------------------------------------------------------------------- */
+/* The ocean table ---------------------------------------------------------------------------------------- */
 
 static int ocean_index(lua_State *L)
 {

@@ -185,8 +185,10 @@ static int event_tostring(lua_State *L)
 void api_event_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"__index", event_index}, {"__newindex", event_newindex},
-        {"__gc", event_gc},       {"__tostring", event_tostring},
+        {"__index", event_index},
+        {"__newindex", event_newindex},
+        {"__gc", event_gc},
+        {"__tostring", event_tostring},
         {NULL, NULL},
     };
     luaL_newmetatable(L, EVENT_META);

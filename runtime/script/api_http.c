@@ -1,9 +1,9 @@
-/* The C half of ocean.http: connection pools, one request at a time, the retry decision. lua/ocean/http.lua is the other
- * half: options, URLs, credentials, the loop of repeats, what is raised.
+/* The C half of ocean.http: connection pools, one request at a time, the retry decision. lua/ocean/http.lua is the
+ * other half: options, URLs, credentials, the loop of repeats, what is raised.
  *
- * Clients whose transport options agree share a connection pool; headers and credentials are never shared, they are part
- * of each request. Pools outlive the Lua state, so that a request userdata collected by lua_close can still stop its
- * request. The loop's callback moves the answer into the op; the continuation makes the response of it. */
+ * Clients whose transport options agree share a connection pool; headers and credentials are never shared, they are
+ * part of each request. Pools outlive the Lua state, so that a request userdata collected by lua_close can still stop
+ * its request. The loop's callback moves the answer into the op; the continuation makes the response of it. */
 #include <ctype.h>
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 #define HEADERS_MAX 200
 #define POLICY_META "ocean.http.retry"
 
-/* Pools ----------------------------------------------------------------------------------------------------------------- */
+/* Pools -------------------------------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
 
@@ -77,7 +77,7 @@ static int http_pool(lua_State *L)
     return 1;
 }
 
-/* Requests -------------------------------------------------------------------------------------------------------------- */
+/* Requests ----------------------------------------------------------------------------------------------- */
 
 struct http_op {
     struct op op;
@@ -129,8 +129,8 @@ static void check_header(lua_State *L, struct str s, const char *what)
         error_misuse(L, "a header name is empty");
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == 0)
-            error_misuse(L, "a header %s contains a line break or a NUL byte; is there a newline at the end of a token?",
-                         what);
+            error_misuse(
+                L, "a header %s contains a line break or a NUL byte; is there a newline at the end of a token?", what);
 }
 
 /* Name, value, name, value ... of the list at idx; the strings stay owned by the list. */
@@ -197,7 +197,7 @@ static int http_send_once(lua_State *L)
     return op_wait(L, &o->op, send_k);
 }
 
-/* Retry ----------------------------------------------------------------------------------------------------------------- */
+/* Retry -------------------------------------------------------------------------------------------------- */
 
 static void read_ints(lua_State *L, const char *name, int *out, size_t max, size_t from)
 {
@@ -305,7 +305,7 @@ static int retryable_status(lua_State *L)
     return 1;
 }
 
-/* Evidence and small helpers -------------------------------------------------------------------------------------------- */
+/* Evidence and small helpers ----------------------------------------------------------------------------- */
 
 static struct run *current_run(lua_State *L)
 {
@@ -400,12 +400,18 @@ static int client_timeout(lua_State *L)
 void api_http_open(lua_State *L, int internals)
 {
     static const luaL_Reg functions[] = {
-        {"http_pool", http_pool},     {"http_send", http_send_once},
-        {"retry_policy", retry_policy}, {"retry_wait", retry_wait},
-        {"retryable_status", retryable_status}, {"evidence", evidence},
-        {"taint", taint},             {"url_encode", l_url_encode},
-        {"url_host", url_host},       {"base64", base64},
-        {"secret", secret},           {"client_timeout", client_timeout},
+        {"http_pool", http_pool},
+        {"http_send", http_send_once},
+        {"retry_policy", retry_policy},
+        {"retry_wait", retry_wait},
+        {"retryable_status", retryable_status},
+        {"evidence", evidence},
+        {"taint", taint},
+        {"url_encode", l_url_encode},
+        {"url_host", url_host},
+        {"base64", base64},
+        {"secret", secret},
+        {"client_timeout", client_timeout},
         {NULL, NULL},
     };
     lua_pushvalue(L, internals);

@@ -47,7 +47,8 @@ static int l_table(lua_State *L)
     return 1;
 }
 
-/* ocean.json.type(value [, key]): the word, or nil for what is missing or no JSON. With a key, null and missing differ. */
+/* ocean.json.type(value [, key]): the word, or nil for what is missing or no JSON. With a key, null and missing differ.
+ */
 static int l_type(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -93,7 +94,7 @@ void api_json_open(lua_State *L, int ocean)
     lua_setfield(L, ocean, "json");
 }
 
-/* cjson --------------------------------------------------------------------------------------------------------------- */
+/* cjson -------------------------------------------------------------------------------------------------- */
 
 static int cjson_decode(lua_State *L)
 {

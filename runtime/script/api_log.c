@@ -1,5 +1,5 @@
-/* ocean.log.debug, info, warning, error(text [, fields]). One line each, the script's position behind the text; fields as
- * name=value, in the order of their names, values that are no scalars as JSON. */
+/* ocean.log.debug, info, warning, error(text [, fields]). One line each, the script's position behind the text; fields
+ * as name=value, in the order of their names, values that are no scalars as JSON. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,8 @@ static int write_line(lua_State *L)
     const char *text = luaL_tolstring(L, 1, NULL);
     push_fields(L);
     error_position(L, where, sizeof(where));
-    log_write(level, LOG_GROUP, "%s%s%s%s%s", text, lua_tostring(L, -1), where[0] ? " (" : "", where, where[0] ? ")" : "");
+    log_write(level, LOG_GROUP, "%s%s%s%s%s", text, lua_tostring(L, -1), where[0] ? " (" : "", where,
+              where[0] ? ")" : "");
     return 0;
 }
 

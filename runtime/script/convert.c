@@ -1,6 +1,6 @@
-/* Encoding. Tables are read without metamethods. A table is an array when it is marked (ocean.array) or when it has keys
- * and all of them are integers from 1, without large holes (holes are null); else its keys must be strings. Handles are
- * written with their overlay merged in; a handle whose root has no overlay is copied as text at C speed.
+/* Encoding. Tables are read without metamethods. A table is an array when it is marked (ocean.array) or when it has
+ * keys and all of them are integers from 1, without large holes (holes are null); else its keys must be strings.
+ * Handles are written with their overlay merged in; a handle whose root has no overlay is copied as text at C speed.
  *
  * Recursion is bounded: tables by TABLE_DEPTH, which is also what ends a cycle, documents by JSON_MAX_DEPTH. The text
  * grows in a userdata, so that a memory error of Lua leaks nothing. */
@@ -14,10 +14,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "script/error.h"
 #include "script/jsonval.h"
 #include "script/state.h"
+#include "json/write.h"
 
 #define LOG_GROUP "script.json"
 #define TEXT_META "ocean.json.text"
@@ -68,7 +68,7 @@ static void write_message(const struct encoder *E, char *msg, size_t cap)
         snprintf(msg, cap, "%s", E->reason);
 }
 
-/* Tables ------------------------------------------------------------------------------------------------------------ */
+/* Tables ------------------------------------------------------------------------------------------------- */
 
 struct shape {
     lua_Integer max; /* highest index */
@@ -107,8 +107,8 @@ bool convert_is_list(lua_State *L, int idx)
 static bool key_of_list(const char *key)
 {
     static const char *const keys[] = {
-        "blueprints", "config", "resources", "required", "enum", "anyOf", "oneOf", "allOf", "kinds", "levels", "rules",
-        "actions", "scorecards", "pages", "configurations", "portResourceKinds",
+        "blueprints", "config", "resources", "required", "enum",       "anyOf", "oneOf",          "allOf",
+        "kinds",      "levels", "rules",     "actions",  "scorecards", "pages", "configurations", "portResourceKinds",
     };
     for (size_t i = 0; key && i < ARRAY_LEN(keys); i++)
         if (strcmp(key, keys[i]) == 0)
@@ -171,8 +171,9 @@ static int encode_members(struct encoder *E, int idx, size_t n)
     lua_State *L = E->L;
     struct str *keys = sorted_keys(L, idx, n);
     if (!keys)
-        return fail(E, "a table with both named keys and list items (or other keys) is neither a JSON object nor an array; "
-                       "use string keys only, or integers from 1 only");
+        return fail(
+            E, "a table with both named keys and list items (or other keys) is neither a JSON object nor an array; "
+               "use string keys only, or integers from 1 only");
     jw_obj(&E->w);
     for (size_t i = 0; i < n; i++) {
         write_text(E, keys[i], true);
@@ -193,8 +194,9 @@ static int encode_table(struct encoder *E, int idx, const char *key)
     luaL_checkstack(L, 10, NULL);
     struct shape s = shape_of(L, idx);
     bool marked = jsonval_is_array_mark(L, idx);
-    bool empty_list = !s.count && !s.others &&
-                      (((E->flags & CONVERT_LIST) && E->depth == 1) || ((E->flags & CONVERT_SCHEMA) && key_of_list(key)));
+    bool empty_list =
+        !s.count && !s.others &&
+        (((E->flags & CONVERT_LIST) && E->depth == 1) || ((E->flags & CONVERT_SCHEMA) && key_of_list(key)));
     if (!marked && !empty_list && (s.count == 0 || s.others))
         return encode_members(E, idx, s.count + s.others);
     if (s.others)
@@ -204,7 +206,7 @@ static int encode_table(struct encoder *E, int idx, const char *key)
     return encode_list(E, idx, s.max);
 }
 
-/* Handles ----------------------------------------------------------------------------------------------------------- */
+/* Handles ------------------------------------------------------------------------------------------------ */
 
 static int encode_overlaid_object(struct encoder *E, int overlays, int o, struct json j)
 {
@@ -323,7 +325,7 @@ static int encode_handle(struct encoder *E, int idx)
     return rc;
 }
 
-/* All values -------------------------------------------------------------------------------------------------------- */
+/* All values --------------------------------------------------------------------------------------------- */
 
 static int encode_userdata(struct encoder *E, int idx)
 {
@@ -367,9 +369,7 @@ static int encode_value(struct encoder *E, int idx, const char *key)
             return 0;
         }
         /* fallthrough */
-    default:
-        snprintf(reason, sizeof(reason), "a %s cannot be JSON", luaL_typename(L, idx));
-        return fail(E, reason);
+    default: snprintf(reason, sizeof(reason), "a %s cannot be JSON", luaL_typename(L, idx)); return fail(E, reason);
     }
 }
 

@@ -1,17 +1,17 @@
 /* convert.h: Lua values to JSON text and documents. Loop thread. */
 #pragma once
+#include "json/json.h"
 #include <lua.h>
 #include <stdbool.h>
-#include "json/json.h"
 
 enum convert_flag {
     CONVERT_LIST = 1,   /* an unmarked empty table at the top is an empty list */
     CONVERT_SCHEMA = 2, /* unmarked empty tables under keys that hold lists in blueprints and mappings are lists */
 };
 
-/* Converts the value at idx: a handle without writes stays where it is (no copy), everything else becomes a new document.
- * Pushes a userdata that owns one reference to the document and sets *ret. Returns 0, or ERR_INVAL with the path and
- * the reason in msg (a userdata is pushed all the same). Raises only when memory is short. */
+/* Converts the value at idx: a handle without writes stays where it is (no copy), everything else becomes a new
+ * document. Pushes a userdata that owns one reference to the document and sets *ret. Returns 0, or ERR_INVAL with the
+ * path and the reason in msg (a userdata is pushed all the same). Raises only when memory is short. */
 int convert_try(lua_State *L, int idx, int flags, struct json *ret, char *msg, size_t cap);
 /* The same, raising what is wrong as misuse. */
 void convert_document(lua_State *L, int idx, int flags, struct json *ret);

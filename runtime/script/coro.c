@@ -22,8 +22,10 @@ static lua_State *check_co(lua_State *L, int idx, const char *name)
     if (co_has(co, CO_TASK) && co != L)
         error_misuse(L, "%s: this coroutine is a handler of the runtime, which alone resumes and closes it", name);
     if (co_has(co, CO_WAITING))
-        error_misuse(L, "%s: this coroutine waits inside a call of the ocean library; it goes on by itself and cannot be "
-                        "resumed or closed from elsewhere", name);
+        error_misuse(L,
+                     "%s: this coroutine waits inside a call of the ocean library; it goes on by itself and cannot be "
+                     "resumed or closed from elsewhere",
+                     name);
     return co;
 }
 
@@ -138,8 +140,9 @@ static int wrap_call(lua_State *L)
     lua_State *co = lua_tothread(L, lua_upvalueindex(1));
     int nargs = lua_gettop(L);
     if (co_has(co, CO_WAITING))
-        return error_misuse(L, "this generator waits inside a call of the ocean library; it goes on by itself and cannot "
-                               "be called from elsewhere");
+        return error_misuse(L,
+                            "this generator waits inside a call of the ocean library; it goes on by itself and cannot "
+                            "be called from elsewhere");
     if (not_resumable(L, co, nargs)) {
         luaL_where(L, 1);
         lua_insert(L, -2);
@@ -167,15 +170,16 @@ static int co_wrap(lua_State *L)
 }
 
 /* In a handler's own body a plain coroutine.yield(batch) is ocean.yield(batch). */
-static int co_yield(lua_State *L)
+static int co_do_yield(lua_State *L)
 {
     if (!co_has(L, CO_TASK))
         return op_yield_values(L, lua_gettop(L));
     struct task *t = vm_of(L)->current;
     if (t && t->run)
         return source_yield(L);
-    return error_misuse(L, "attempt to yield from outside a coroutine: only in a resync handler coroutine.yield hands a "
-                           "batch over");
+    return error_misuse(L,
+                        "attempt to yield from outside a coroutine: only in a resync handler coroutine.yield hands a "
+                        "batch over");
 }
 
 static int co_close(lua_State *L)
@@ -208,7 +212,7 @@ static int co_status(lua_State *L)
     return 1;
 }
 
-/* xpcall ------------------------------------------------------------------------------------------------------------ */
+/* xpcall ------------------------------------------------------------------------------------------------- */
 
 /* The script's message handler, unless the task is over its limit: then it is not asked any more. */
 static int message_handler(lua_State *L)
@@ -250,8 +254,8 @@ static int safe_xpcall(lua_State *L)
 void coro_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"create", co_create}, {"resume", co_resume}, {"wrap", co_wrap}, {"yield", co_yield}, {"close", co_close},
-        {NULL, NULL},
+        {"create", co_create},  {"resume", co_resume}, {"wrap", co_wrap},
+        {"yield", co_do_yield}, {"close", co_close},   {NULL, NULL},
     };
     lua_getglobal(L, "coroutine");
     luaL_setfuncs(L, functions, 0);

@@ -2,5 +2,5 @@
 #pragma once
 #include <lua.h>
 
-void coro_open(lua_State *L); /* after libs_open */
+void coro_open(lua_State *L);          /* after libs_open */
 void coro_name_blockers(lua_State *L); /* after op_open */

@@ -1,6 +1,6 @@
-/* The part of the library that is written in Lua. build/<variant>/gen/embedded_lua.c holds lua/ocean/<name>.lua as bytes;
- * each file is a chunk called with the ocean table and the internals, in the order below. What it returns (a table or a
- * function) becomes internals[name], and ocean[name] when that is public. */
+/* The part of the library that is written in Lua. build/<variant>/gen/embedded_lua.c holds lua/ocean/<name>.lua as
+ * bytes; each file is a chunk called with the ocean table and the internals, in the order below. What it returns (a
+ * table or a function) becomes internals[name], and ocean[name] when that is public. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>

@@ -120,7 +120,7 @@ void error_open(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* Reports ----------------------------------------------------------------------------------------------------------- */
+/* Reports ------------------------------------------------------------------------------------------------ */
 
 static int to_text(lua_State *L)
 {
@@ -128,7 +128,8 @@ static int to_text(lua_State *L)
     return 1;
 }
 
-/* The string in field `key` of the table at idx, without metamethods; "" when it has none. The value stays on the stack. */
+/* The string in field `key` of the table at idx, without metamethods; "" when it has none. The value stays on the
+ * stack. */
 static const char *raw_text(lua_State *L, int idx, const char *key)
 {
     idx = lua_absindex(L, idx);

@@ -2,11 +2,11 @@
  *
  * Loop thread. Functions that raise say so; they never return. */
 #pragma once
-#include <lua.h>
-#include <stdbool.h>
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include <lua.h>
+#include <stdbool.h>
 
 /* An error that ended a task. Strings are heap copies. */
 struct report {
@@ -35,5 +35,6 @@ int error_misuse(lua_State *L, const char *fmt, ...) __attribute__((format(print
 /* Copy of a traceback without the frames of the embedded library. Caller frees. */
 char *error_own_frames(const char *traceback);
 
-/* Fills `r` from the error value on top of `co`, whose stack still stands. `L` is the main state; may raise (memory). */
+/* Fills `r` from the error value on top of `co`, whose stack still stands. `L` is the main state; may raise (memory).
+ */
 void error_report(lua_State *L, lua_State *co, struct report *r);

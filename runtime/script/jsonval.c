@@ -31,7 +31,7 @@ static const char roots_key, handles_key;
 
 static void push_null(lua_State *L) { lua_pushlightuserdata(L, NULL); }
 
-/* Documents --------------------------------------------------------------------------------------------------------- */
+/* Documents ---------------------------------------------------------------------------------------------- */
 
 static void unref(void *doc) { json_unref(doc); }
 
@@ -93,7 +93,7 @@ static struct jsonval_root *push_root(lua_State *L, struct json_doc *doc)
     return r;
 }
 
-/* Numbers ----------------------------------------------------------------------------------------------------------- */
+/* Numbers ------------------------------------------------------------------------------------------------ */
 
 static size_t significant_digits(struct str s)
 {
@@ -190,7 +190,7 @@ static int number_order(lua_State *L)
     return 1;
 }
 
-/* Handles ----------------------------------------------------------------------------------------------------------- */
+/* Handles ------------------------------------------------------------------------------------------------ */
 
 struct jsonval *jsonval_test(lua_State *L, int idx) { return luaL_testudata(L, idx, VALUE_META); }
 
@@ -288,7 +288,7 @@ static void overlay_make(lua_State *L, int idx)
     lua_pop(L, 1);
 }
 
-/* Reading ----------------------------------------------------------------------------------------------------------- */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 static size_t overlay_len(lua_State *L)
 {
@@ -444,7 +444,7 @@ static int value_tostring(lua_State *L)
     return 1;
 }
 
-/* Writing ----------------------------------------------------------------------------------------------------------- */
+/* Writing ------------------------------------------------------------------------------------------------ */
 
 static void check_writable(lua_State *L, int idx)
 {
@@ -464,8 +464,8 @@ static void write_element(lua_State *L)
     lua_Integer n = (lua_Integer)overlay_len(L);
     bool remove = lua_isnil(L, 3);
     if (i < 1 || i > n + 1)
-        error_misuse(L, "index %lld is outside the JSON array of %lld elements; append with table.insert",
-                     (long long)i, (long long)n);
+        error_misuse(L, "index %lld is outside the JSON array of %lld elements; append with table.insert", (long long)i,
+                     (long long)n);
     if (remove && i == n + 1)
         return;
     if (remove && i == n) {
@@ -521,7 +521,7 @@ static int value_newindex(lua_State *L)
     return 0;
 }
 
-/* pairs ------------------------------------------------------------------------------------------------------------- */
+/* pairs -------------------------------------------------------------------------------------------------- */
 
 struct walk {
     struct json_iter it;
@@ -592,7 +592,7 @@ static int value_pairs(lua_State *L)
     return 3;
 }
 
-/* Types and copies -------------------------------------------------------------------------------------------------- */
+/* Types and copies --------------------------------------------------------------------------------------- */
 
 const char *jsonval_type(lua_State *L, int idx)
 {
@@ -708,8 +708,8 @@ void jsonval_open(lua_State *L)
     static const luaL_Reg root[] = {{"__gc", root_gc}, {NULL, NULL}};
     static const luaL_Reg box[] = {{"__gc", box_gc}, {NULL, NULL}};
     static const luaL_Reg number[] = {
-        {"__tostring", number_tostring}, {"__eq", number_eq}, {"__concat", number_concat}, {"__unm", number_unm},
-        {NULL, NULL},
+        {"__tostring", number_tostring}, {"__eq", number_eq}, {"__concat", number_concat},
+        {"__unm", number_unm},           {NULL, NULL},
     };
     static const luaL_Reg none[] = {{NULL, NULL}};
     metatable(L, VALUE_META, value);

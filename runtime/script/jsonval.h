@@ -1,12 +1,12 @@
 /* jsonval.h: JSON values as scripts see them: lazy userdata over an immutable document, with writes in an overlay.
  *
- * One userdata per container node while it is alive. Handles alias like Lua tables: a write goes into an overlay held by
- * the document's root and is seen through every handle of it. Loop thread; functions raise memory errors. */
+ * One userdata per container node while it is alive. Handles alias like Lua tables: a write goes into an overlay held
+ * by the document's root and is seen through every handle of it. Loop thread; functions raise memory errors. */
 #pragma once
+#include "json/json.h"
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
-#include "json/json.h"
 
 struct vm;
 
@@ -14,7 +14,7 @@ struct vm;
 extern const char jsonval_tomb;
 #define JSONVAL_TOMB ((void *)(uintptr_t)&jsonval_tomb)
 
-struct jsonval_root { /* userdata, one per live document; user value 1: overlay (node -> table) or nil */
+struct jsonval_root {  /* userdata, one per live document; user value 1: overlay (node -> table) or nil */
     struct keep *keep; /* the document */
     size_t charged;
     bool touched;
@@ -24,7 +24,7 @@ struct jsonval { /* userdata; user values: 1 the root, 2 an index or nil */
     struct jsonval_root *root;
     struct json_iter it; /* where sequential reading of an array stands: element `at` was it.val */
     size_t at;
-    unsigned lookups;    /* random reads so far, to see when an index pays */
+    unsigned lookups; /* random reads so far, to see when an index pays */
 };
 
 void jsonval_open(lua_State *L);

@@ -31,7 +31,7 @@ static void wrap(lua_State *L, const char *name, lua_CFunction fn)
     lua_setfield(L, -2, name);
 }
 
-/* Code ---------------------------------------------------------------------------------------------------------------- */
+/* Code --------------------------------------------------------------------------------------------------- */
 
 static int safe_load(lua_State *L)
 {
@@ -127,7 +127,7 @@ void libs_set_path(lua_State *L, const char *script)
     lua_pop(L, 1);
 }
 
-/* Basic functions ----------------------------------------------------------------------------------------------------- */
+/* Basic functions ---------------------------------------------------------------------------------------- */
 
 static int safe_setmetatable(lua_State *L)
 {
@@ -159,7 +159,7 @@ static int safe_print(lua_State *L)
     return 0;
 }
 
-/* Text and tables ----------------------------------------------------------------------------------------------------- */
+/* Text and tables ---------------------------------------------------------------------------------------- */
 
 static int safe_rep(lua_State *L)
 {
@@ -170,8 +170,10 @@ static int safe_rep(lua_State *L)
     if (limit == 0)
         limit = TEXT_MAX_WITHOUT_LIMIT;
     if (times > 0 && n + sep > 0 && (size_t)times > limit / (n + sep))
-        return error_misuse(L, "string.rep: the result would be larger than the script's memory limit of %zu MiB "
-                               "(--lua-memory)", limit >> 20);
+        return error_misuse(L,
+                            "string.rep: the result would be larger than the script's memory limit of %zu MiB "
+                            "(--lua-memory)",
+                            limit >> 20);
     return call_original(L);
 }
 
@@ -202,7 +204,7 @@ static int safe_move(lua_State *L)
     return call_original(L);
 }
 
-/* os, io, debug ------------------------------------------------------------------------------------------------------- */
+/* os, io, debug ------------------------------------------------------------------------------------------ */
 
 static int no_exit(lua_State *L)
 {
@@ -256,10 +258,12 @@ static void wrap_all(lua_State *L)
         const char *lib, *name;
         lua_CFunction fn;
     } wraps[] = {
-        {"_G", "load", safe_load},           {"_G", "loadfile", safe_loadfile},   {"_G", "dofile", safe_dofile},
-        {"_G", "setmetatable", safe_setmetatable}, {"_G", "print", safe_print},   {"string", "rep", safe_rep},
-        {"table", "concat", safe_concat},    {"table", "unpack", safe_unpack},    {"table", "move", safe_move},
-        {"os", "exit", no_exit},             {"os", "setlocale", safe_setlocale},
+        {"_G", "load", safe_load},           {"_G", "loadfile", safe_loadfile},
+        {"_G", "dofile", safe_dofile},       {"_G", "setmetatable", safe_setmetatable},
+        {"_G", "print", safe_print},         {"string", "rep", safe_rep},
+        {"table", "concat", safe_concat},    {"table", "unpack", safe_unpack},
+        {"table", "move", safe_move},        {"os", "exit", no_exit},
+        {"os", "setlocale", safe_setlocale},
     };
     for (size_t i = 0; i < ARRAY_LEN(wraps); i++) {
         lua_getglobal(L, wraps[i].lib);

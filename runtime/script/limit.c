@@ -38,7 +38,7 @@ static pthread_t loop_thread;
 
 static void hook(lua_State *L, lua_Debug *ar);
 
-/* Signal ---------------------------------------------------------------------------------------------------------- */
+/* Signal ------------------------------------------------------------------------------------------------- */
 
 /* "file:line" of the innermost Lua function; allocates nothing, so that the handler may use it. */
 static void line_of(lua_State *L, char *out, size_t cap)
@@ -143,7 +143,7 @@ uint64_t limit_thread_cpu_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Hook ------------------------------------------------------------------------------------------------------------ */
+/* Hook --------------------------------------------------------------------------------------------------- */
 
 void limit_arm(lua_State *L) { lua_sethook(L, hook, LUA_MASKCOUNT, 1); }
 

@@ -21,8 +21,8 @@ void limit_kill(struct task *t, lua_State *L, const char *fmt, ...) __attribute_
 
 /* For watchdog.c. */
 struct limit_view {
-    bool running;        /* Lua, or C called from it, runs now */
-    uint64_t beat;       /* grows with every sign of life: hook, resume, return */
+    bool running;  /* Lua, or C called from it, runs now */
+    uint64_t beat; /* grows with every sign of life: hook, resume, return */
 };
 struct limit_view limit_look(void);
 /* Asks the loop thread for the line it is at; waits up to 200 ms. "" when it does not answer. */

@@ -25,18 +25,20 @@ bool op_can_yield(lua_State *L)
     return lua_isyieldable(L) && (!v->nest || v->nest->open);
 }
 
-/* Refusal ------------------------------------------------------------------------------------------------------- */
+/* Refusal ------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *lib, *name, *text;
 } blockers[] = {
     {"table", "sort", "a table.sort comparator: fetch what the comparison needs before sorting"},
-    {"string", "gsub", "a string.gsub callback: collect the matches with string.gmatch, fetch for each, then build the text"},
+    {"string", "gsub",
+     "a string.gsub callback: collect the matches with string.gmatch, fetch for each, then build the text"},
     {"_G", "tostring", "a __tostring metamethod: compute the text earlier and keep it in a field"},
     {"_G", "print", "a __tostring metamethod: compute the text earlier and keep it in a field"},
     {"string", "format", "a __tostring metamethod: compute the text earlier and keep it in a field"},
-    {"_G", "require", "a module that require is loading: move the call into a function of the module and call it "
-                      "after require"},
+    {"_G", "require",
+     "a module that require is loading: move the call into a function of the module and call it "
+     "after require"},
     {"_G", "load", "a reader function of load: read the whole text first and give load a string"},
     {"_G", "ipairs", "a metamethod called by ipairs: use a numeric for loop, which can wait"},
     {"table", "concat", "a metamethod called by table.concat: copy the values with a plain loop first"},
@@ -108,11 +110,13 @@ void op_check(lua_State *L, const char *name)
     const char *text = blocker_on(L, co);
     if (text)
         error_misuse(L, "%s cannot wait inside %s", name, text);
-    error_misuse(L, "%s cannot wait here: a C function that called this code cannot be suspended; call it from plain "
-                    "Lua code of the handler", name);
+    error_misuse(L,
+                 "%s cannot wait here: a C function that called this code cannot be suspended; call it from plain "
+                 "Lua code of the handler",
+                 name);
 }
 
-/* Life ---------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 static void release(struct op *op, enum op_state state)
 {

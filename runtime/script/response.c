@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "json/compare.h"
 #include "script/error.h"
 #include "script/jsonval.h"
 #include "script/source.h"
 #include "script/task.h"
+#include "json/compare.h"
 
 #define RESPONSE_META "ocean.http.response"
 #define HEADERS_META "ocean.http.headers"
@@ -91,7 +91,7 @@ static int response_gc(lua_State *L)
     return 0;
 }
 
-/* Headers --------------------------------------------------------------------------------------------------------------- */
+/* Headers ------------------------------------------------------------------------------------------------ */
 
 static void push_lower(lua_State *L, struct str s)
 {
@@ -139,7 +139,7 @@ static void push_headers(lua_State *L, struct answer *r)
     lua_setiuservalue(L, 1, 1);
 }
 
-/* Link header (RFC 8288) ------------------------------------------------------------------------------------------------ */
+/* Link header (RFC 8288) --------------------------------------------------------------------------------- */
 
 static bool rel_matches(struct str params, struct str rel)
 {
@@ -237,7 +237,7 @@ static int response_link(lua_State *L)
     return 1;
 }
 
-/* Body ------------------------------------------------------------------------------------------------------------------ */
+/* Body --------------------------------------------------------------------------------------------------- */
 
 static int response_text(lua_State *L)
 {
@@ -338,7 +338,7 @@ static int fingerprint(lua_State *L)
     return 1;
 }
 
-/* ----------------------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- */
 
 /* Methods lie in upvalue 1. */
 static int response_index(lua_State *L)
@@ -368,11 +368,17 @@ static int response_tostring(lua_State *L)
 void response_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"text", response_text}, {"json", response_json}, {"link", response_link}, {NULL, NULL},
+        {"text", response_text},
+        {"json", response_json},
+        {"link", response_link},
+        {NULL, NULL},
     };
     static const luaL_Reg meta[] = {{"__gc", response_gc}, {"__tostring", response_tostring}, {NULL, NULL}};
     static const luaL_Reg inner[] = {
-        {"take_json", take_json}, {"excerpt", excerpt}, {"fingerprint", fingerprint}, {NULL, NULL},
+        {"take_json", take_json},
+        {"excerpt", excerpt},
+        {"fingerprint", fingerprint},
+        {NULL, NULL},
     };
     luaL_setfuncs(L, inner, 0);
     luaL_newlib(L, methods);

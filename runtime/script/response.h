@@ -1,7 +1,7 @@
 /* response.h: an HTTP answer as scripts see it. Loop thread. */
 #pragma once
-#include <lua.h>
 #include "io/http_client.h"
+#include <lua.h>
 
 struct answer {
     int status;

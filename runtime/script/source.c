@@ -1,10 +1,10 @@
 /* Runs of resources. A run calls its handlers one after another, each in a task of its own (so that one over its limit
  * takes no other with it): kind-specific before wildcard, in the order of registration.
  *
- * What a handler gives: returned lists are kept until something else comes, consecutive ones form one batch; batches by
- * ocean.yield, coroutine.yield or a returned iterator go to the sink at once. The sink says when it is full; `room` may
- * come at any time after that, also when the run is long over, which is why a run that ends full stays as a zombie until
- * room ran or the vm ends.
+ * What a handler gives goes to the sink at once: batches by ocean.yield, coroutine.yield or a returned iterator, and
+ * returned lists, marked as such (the sink joins consecutive ones into one batch). The sink says when it is full;
+ * `room` may come at any time after that, also when the run is long over, which is why a run that ends full stays as a
+ * zombie until room ran or the vm ends.
  *
  * The end: sink->done exactly once, from the loop, never inside start or cancel. */
 #include "script/source.h"
@@ -14,7 +14,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "script/convert.h"
 #include "script/error.h"
 #include "script/jsonval.h"
@@ -25,11 +24,6 @@
 #define BAD_BATCHES_MAX 10
 #define TAINTS_MAX 100 /* different ones of one handler; one is enough to hold deletion back */
 
-struct list {
-    struct json_doc *doc;
-    struct json items;
-};
-
 struct run {
     struct run *prev, *next;
     struct vm *vm;
@@ -39,35 +33,31 @@ struct run {
     size_t *order, n, at; /* indices into vm->on_resync */
     struct task *task;
     struct yield_op *waiting;
-    struct list *lists; /* returned, not yet handed over */
-    size_t nlists;
     struct source_report report;
-    char **taints;        /* of the current handler; told when it ended without raising them */
+    char **taints; /* of the current handler; told when it ended without raising them */
     size_t ntaints;
-    int bad_batches;      /* in a row, by the current handler */
+    int bad_batches; /* in a row, by the current handler */
     bool full, cancelled, over;
 };
 
 struct yield_op {
     struct op op;
     struct run *run;
+    bool from_list;
 };
 
 static void next_handler(struct run *r);
 
-/* Runs -------------------------------------------------------------------------------------------------------------- */
+/* Runs --------------------------------------------------------------------------------------------------- */
 
 static void run_free(struct run *r)
 {
     *(r->prev ? &r->prev->next : &r->vm->runs) = r->next;
     if (r->next)
         r->next->prev = r->prev;
-    for (size_t i = 0; i < r->nlists; i++)
-        json_unref(r->lists[i].doc);
     for (size_t i = 0; i < r->ntaints; i++)
         free(r->taints[i]);
     free(r->taints);
-    free(r->lists);
     free(r->order);
     event_unref(r->event);
     free(r);
@@ -94,53 +84,9 @@ static void push(struct run *r, struct json_doc *doc, struct json items, bool fr
         r->full = false;
 }
 
-static int merge_lists(struct run *r, struct list *ret)
-{
-    struct err e = {0};
-    struct buf text;
-    buf_init(&text, BUF_NO_LIMIT);
-    struct jw w = jw_on(&text);
-    jw_arr(&w);
-    for (size_t i = 0; i < r->nlists; i++)
-        for (struct json_iter it = json_iter(r->lists[i].items); json_next(&it);)
-            jw_json(&w, it.val);
-    jw_end_arr(&w);
-    buf_reserve(&text, JSON_PADDING);
-    size_t n;
-    char *p = buf_take(&text, &n);
-    int rc = json_parse_take(p, n, &ret->doc, &e);
-    if (rc < 0)
-        r->sink->ops->error(r->sink, "", e.msg);
-    else
-        ret->items = json_root(ret->doc);
-    return rc;
-}
-
-/* Hands the returned lists over as one batch. */
-static void flush_lists(struct run *r)
-{
-    struct list all = {0};
-    if (r->nlists == 0)
-        return;
-    if (r->nlists == 1) {
-        all = r->lists[0];
-        r->nlists = 0;
-        push(r, all.doc, all.items, true);
-        return;
-    }
-    int rc = merge_lists(r, &all);
-    for (size_t i = 0; i < r->nlists; i++)
-        json_unref(r->lists[i].doc);
-    r->nlists = 0;
-    if (rc == 0)
-        push(r, all.doc, all.items, true);
-}
-
 static void finish(void *arg)
 {
     struct run *r = arg;
-    if (!r->cancelled)
-        flush_lists(r);
     struct sink *sink = r->sink;
     struct source_report report = r->report;
     r->over = true;
@@ -171,9 +117,9 @@ static void on_handler_done(void *arg, const struct report *error)
         /* after a tail call into the library no frame of the script is left to name */
         bool placed = error->where[0] || strstr(error->message, ".lua:");
         char *text = placed ? xstrdup(error->message) : xasprintf("%s: %s", h->where, error->message);
-        log_error("kind '%.*s', handler at %s: %s%s%s", STR_FMT(r->resource->kind), h->where, text,
-                  error->traceback[0] ? "\n" : "", error->traceback);
-        r->sink->ops->error(r->sink, error->where[0] ? error->where : h->where, text);
+        r->sink->ops->error(r->sink, error->where[0] ? error->where : h->where, text); /* which logs it */
+        if (error->traceback[0])
+            log_error("kind '%.*s', handler at %s: %s", STR_FMT(r->resource->kind), h->where, error->traceback);
         free(text);
     }
     tell_taints(r, error);
@@ -213,7 +159,7 @@ static void next_handler(struct run *r)
     finish(r);
 }
 
-/* Lua: batches ------------------------------------------------------------------------------------------------------ */
+/* Lua: batches ------------------------------------------------------------------------------------------- */
 
 static bool list_of_objects(struct json items)
 {
@@ -252,7 +198,7 @@ static void bad_content(lua_State *L, struct run *r, const char *msg)
 }
 
 /* Hands the value at index 1 over. Returns after the push. */
-static void yield_push(lua_State *L, struct run *r)
+static void hand_over(lua_State *L, struct run *r, bool from_list)
 {
     char msg[512];
     struct json items;
@@ -262,8 +208,7 @@ static void yield_push(lua_State *L, struct run *r)
     } else {
         struct json_doc *doc = jsonval_unbox(L, -1);
         good = list_of_objects(items);
-        flush_lists(r);
-        push(r, doc, items, false);
+        push(r, doc, items, from_list);
     }
     lua_pop(L, 1);
     r->bad_batches = good ? 0 : r->bad_batches + 1;
@@ -271,10 +216,11 @@ static void yield_push(lua_State *L, struct run *r)
         error_misuse(L, "%d batches in a row were not lists of objects; the handler ends", BAD_BATCHES_MAX);
 }
 
-static int wait_for_room(lua_State *L, struct run *r, lua_KFunction k)
+static int wait_for_room(lua_State *L, struct run *r, bool from_list, lua_KFunction k)
 {
     struct yield_op *o = op_push(L, "ocean.yield", sizeof(*o), yield_release);
     o->run = r;
+    o->from_list = from_list;
     r->waiting = o;
     return op_wait(L, &o->op, k);
 }
@@ -285,11 +231,21 @@ static int yield_late_k(lua_State *L, int status, lua_KContext ctx)
     (void)status;
     struct yield_op *o = (struct yield_op *)ctx;
     struct run *r = o->run;
-    yield_push(L, r);
-    if (!r->full)
-        return 0;
+    bool from_list = o->from_list;
     r->waiting = NULL;
-    return wait_for_room(L, r, yield_k);
+    hand_over(L, r, from_list);
+    return r->full ? wait_for_room(L, r, from_list, yield_k) : 0;
+}
+
+static int hand_over_and_wait(lua_State *L, struct run *r, bool from_list)
+{
+    op_check(L, "ocean.yield");
+    if (r->task->cancelled)
+        return error_raise(L, "cancelled", "ocean.yield: cancelled");
+    if (r->full)
+        return wait_for_room(L, r, from_list, yield_late_k);
+    hand_over(L, r, from_list);
+    return r->full ? wait_for_room(L, r, from_list, yield_k) : 0;
 }
 
 int source_yield(lua_State *L)
@@ -301,41 +257,13 @@ int source_yield(lua_State *L)
         return error_misuse(L, "ocean.yield hands batches over from inside a resync handler only");
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TTABLE);
-    op_check(L, "ocean.yield");
-    if (t->cancelled)
-        return error_raise(L, "cancelled", "ocean.yield: cancelled");
-    if (r->full)
-        return wait_for_room(L, r, yield_late_k);
-    yield_push(L, r);
-    if (!r->full)
-        return 0;
-    return wait_for_room(L, r, yield_k);
+    return hand_over_and_wait(L, r, false);
 }
 
-/* internals.returned(list): what the handler returned. */
-static int returned(lua_State *L)
-{
-    char msg[512];
-    struct json items;
-    struct run *r = vm_of(L)->current->run;
-    if (convert_try(L, 1, CONVERT_LIST, &items, msg, sizeof(msg)) < 0) {
-        char *text = xasprintf("the list the handler returned is dropped: %s", msg);
-        const char *where = r->vm->on_resync.v[r->order[r->at - 1]].where;
-        r->sink->ops->error(r->sink, where, text);
-        free(text);
-        return 0;
-    }
-    struct json_doc *doc = jsonval_unbox(L, -1);
-    if (!list_of_objects(items)) { /* the sink says what is wrong with it; the lists around it are not spoilt */
-        push(r, doc, items, true);
-        return 0;
-    }
-    r->lists = xrealloc(r->lists, (r->nlists + 1) * sizeof(*r->lists));
-    r->lists[r->nlists++] = (struct list){doc, items};
-    return 0;
-}
+/* internals.returned(list): what the handler returned. Waits like ocean.yield. */
+static int returned(lua_State *L) { return hand_over_and_wait(L, vm_of(L)->current->run, true); }
 
-/* struct source ----------------------------------------------------------------------------------------------------- */
+/* struct source ------------------------------------------------------------------------------------------ */
 
 static bool has_handler(void *arg, struct str kind)
 {
@@ -399,7 +327,7 @@ static void cancel(void *arg, void *run)
         task_cancel(r->task);
 }
 
-/* Hooks ------------------------------------------------------------------------------------------------------------- */
+/* Hooks -------------------------------------------------------------------------------------------------- */
 
 struct hook_run {
     struct vm *vm;
@@ -493,7 +421,7 @@ static void hook(void *arg, enum source_hook which, struct event *ev,
     vm_defer(v, next_hook, hook_free, h); /* done never runs inside this call */
 }
 
-/* ------------------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- */
 
 void source_evidence(struct run *r, enum evidence e)
 {

@@ -1,7 +1,7 @@
 /* source.h: the resync handlers of a script as a struct source (sync/source.h). Loop thread. */
 #pragma once
-#include <lua.h>
 #include "script/state.h"
+#include <lua.h>
 
 struct run; /* the handlers of one resource, under way */
 

@@ -65,16 +65,16 @@ struct vm {
     char *script;
     /* memory (vm.c) */
     size_t lua_bytes, doc_bytes;
-    size_t unfed;          /* document bytes the collector has not been told about */
-    size_t slack;          /* granted beyond the limit while an error is being reported */
-    size_t refused;        /* size of the last refused request, 0: none since */
-    bool collect;          /* the hook is to collect: with its documents the script is over the limit */
-    bool out_of_memory;    /* refused even after a full collection */
+    size_t unfed;       /* document bytes the collector has not been told about */
+    size_t slack;       /* granted beyond the limit while an error is being reported */
+    size_t refused;     /* size of the last refused request, 0: none since */
+    bool collect;       /* the hook is to collect: with its documents the script is over the limit */
+    bool out_of_memory; /* refused even after a full collection */
     /* scheduler (task.c) */
-    struct task *current;  /* whose Lua runs now */
+    struct task *current; /* whose Lua runs now */
     struct task *tasks;
     struct task *ready, **ready_end;
-    struct task *sliced;   /* goes on before any other Lua runs */
+    struct task *sliced; /* goes on before any other Lua runs */
     struct nest *nest;
     enum yield_kind yielded;
     struct drainer *drainer;
@@ -90,7 +90,7 @@ struct vm {
     struct deferred *deferred;
     struct keep *kept;
     struct source source;
-    int drive_ref;         /* lua/ocean/drive.lua: calls a handler and hands its results over */
+    int drive_ref; /* lua/ocean/drive.lua: calls a handler and hands its results over */
 };
 
 /* The vm of a Lua state. The low bits of a coroutine's extra space are flags. */
@@ -113,8 +113,8 @@ int vm_protect(struct vm *v, int (*fn)(lua_State *L, void *arg), void *arg, stru
 /* loop_defer, but after vm_free only drop(arg) has run (NULL: nothing). */
 void vm_defer(struct vm *v, loop_fn fn, loop_fn drop, void *arg);
 
-/* What a userdata owns outside Lua's heap. Lua runs a finalizer in its own memory, so at the limit it may fail to; what was
- * kept is then released with the vm instead of leaking. vm_release runs release(what) unless what is NULL. */
+/* What a userdata owns outside Lua's heap. Lua runs a finalizer in its own memory, so at the limit it may fail to; what
+ * was kept is then released with the vm instead of leaking. vm_release runs release(what) unless what is NULL. */
 struct keep {
     struct keep *prev, *next;
     struct vm *vm;

@@ -72,7 +72,7 @@ void task_drainer_free(struct vm *v)
         free(d);
 }
 
-/* Queue --------------------------------------------------------------------------------------------------------- */
+/* Queue -------------------------------------------------------------------------------------------------- */
 
 void task_ready(struct task *t)
 {
@@ -114,7 +114,7 @@ static void unqueue(struct task *t)
     t->queued = false;
 }
 
-/* Resume -------------------------------------------------------------------------------------------------------- */
+/* Resume ------------------------------------------------------------------------------------------------- */
 
 int task_resume_thread(struct vm *v, lua_State *co, lua_State *from, int nargs, int *ret_nres)
 {
@@ -162,7 +162,7 @@ void task_unpark(struct task *t, lua_State *co)
     co_set(co, CO_WAITING, false);
 }
 
-/* End ----------------------------------------------------------------------------------------------------------- */
+/* End ---------------------------------------------------------------------------------------------------- */
 
 /* Everything the task still has open ends here; what its closers raise is of no interest any more. */
 static void close_threads(struct task *t)
@@ -291,7 +291,7 @@ void task_close_all(struct vm *v)
         task_close(v->tasks, "the runtime ends");
 }
 
-/* Run ----------------------------------------------------------------------------------------------------------- */
+/* Run ---------------------------------------------------------------------------------------------------- */
 
 static void task_run(struct task *t)
 {
@@ -397,7 +397,7 @@ struct task *task_start(struct vm *v, const struct task_opts *o, struct err *e)
     return t;
 }
 
-/* Cancel -------------------------------------------------------------------------------------------------------- */
+/* Cancel ------------------------------------------------------------------------------------------------- */
 
 static void on_grace(void *arg)
 {

@@ -20,10 +20,10 @@ struct task {
     int co_ref;
     enum task_state state;
     bool queued;
-    int nargs;                /* for the next resume */
-    unsigned gen;             /* one more with each wait; a late completion carries an old one */
+    int nargs;    /* for the next resume */
+    unsigned gen; /* one more with each wait; a late completion carries an old one */
     struct op *pending;
-    lua_State **parked;       /* the script's coroutines the wait passed through, innermost first */
+    lua_State **parked; /* the script's coroutines the wait passed through, innermost first */
     size_t nparked, parked_cap;
     bool cancelled, killed;
     char kill_where[LUA_IDSIZE + 16];
@@ -31,9 +31,9 @@ struct task {
     double cpu_limit_s;
     uint64_t cpu_ns, slice_start_ns; /* thread CPU time since the last wait */
     struct timer *grace;
-    struct event *event;      /* a reference, or NULL */
-    struct run *run;          /* the resource whose handler this is, or NULL */
-    const char *what;         /* "resync handler", for messages */
+    struct event *event; /* a reference, or NULL */
+    struct run *run;     /* the resource whose handler this is, or NULL */
+    const char *what;    /* "resync handler", for messages */
     task_done_fn done;
     void *arg;
 };

@@ -25,15 +25,15 @@
 #define LOG_GROUP "script"
 #define FEED_BYTES (32u << 10)
 
-/* Memory ------------------------------------------------------------------------------------------------------------ */
+/* Memory ------------------------------------------------------------------------------------------------- */
 
 static bool over(const struct vm *v, size_t more)
 {
     return v->o.memory_limit && v->lua_bytes + v->doc_bytes + more > v->o.memory_limit + v->slack;
 }
 
-/* Documents are freed by finalizers, which Lua's emergency collection does not run. So what documents take from the limit
- * refuses nothing at once: a quarter is granted and the hook collects at the next instruction (limit.c). */
+/* Documents are freed by finalizers, which Lua's emergency collection does not run. So what documents take from the
+ * limit refuses nothing at once: a quarter is granted and the hook collects at the next instruction (limit.c). */
 static bool over_hard(const struct vm *v, size_t more)
 {
     size_t limit = v->o.memory_limit;
@@ -97,15 +97,16 @@ void vm_charge(lua_State *L, size_t bytes)
     if (!over(v, 0))
         return;
     v->doc_bytes -= bytes;
-    error_raise(L, "memory",
-                "not enough memory: a document of %zu KiB does not fit, the script and its documents are at the limit of "
-                "%zu MiB (--lua-memory); hand batches over with ocean.yield and keep no handle of them",
-                bytes >> 10, v->o.memory_limit >> 20);
+    error_raise(
+        L, "memory",
+        "not enough memory: a document of %zu KiB does not fit, the script and its documents are at the limit of "
+        "%zu MiB (--lua-memory); hand batches over with ocean.yield and keep no handle of them",
+        bytes >> 10, v->o.memory_limit >> 20);
 }
 
 void vm_discharge(struct vm *v, size_t bytes) { v->doc_bytes -= bytes < v->doc_bytes ? bytes : v->doc_bytes; }
 
-/* Deferred calls ------------------------------------------------------------------------------------------------------ */
+/* Deferred calls ----------------------------------------------------------------------------------------- */
 
 /* Known to the vm while they are under way: one that runs after vm_free only frees itself. */
 struct deferred {
@@ -148,7 +149,7 @@ static void drop_deferred(struct vm *v)
     v->deferred = NULL;
 }
 
-/* Kept things --------------------------------------------------------------------------------------------------------- */
+/* Kept things -------------------------------------------------------------------------------------------- */
 
 struct keep *vm_keep(struct vm *v, void (*release)(void *what), void *what)
 {
@@ -172,7 +173,7 @@ void vm_release(struct keep *k)
     free(k);
 }
 
-/* Protected entry --------------------------------------------------------------------------------------------------- */
+/* Protected entry ---------------------------------------------------------------------------------------- */
 
 struct protect {
     int (*fn)(lua_State *L, void *arg);
@@ -214,7 +215,7 @@ static int panic(lua_State *L)
     abort();
 }
 
-/* Life -------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 static int boot(lua_State *L, void *arg)
 {
@@ -291,7 +292,7 @@ void vm_free(struct vm *v)
     free(v);
 }
 
-/* The main chunk ---------------------------------------------------------------------------------------------------- */
+/* The main chunk ----------------------------------------------------------------------------------------- */
 
 struct load {
     struct vm *vm;
@@ -362,7 +363,7 @@ void vm_load(struct vm *v, const char *path, void (*done)(void *arg, const struc
     vm_defer(v, on_load_failed, free, f);
 }
 
-/* Start handlers ---------------------------------------------------------------------------------------------------- */
+/* Start handlers ----------------------------------------------------------------------------------------- */
 
 struct start {
     struct vm *vm;

@@ -19,10 +19,12 @@ struct vm_opts {
 };
 
 struct vm *vm_new(const struct vm_opts *o, struct err *e);
-/* Closes tasks; nothing calls back afterwards, and no sink may call `room` any more. Not from inside a callback of the vm. */
+/* Closes tasks; nothing calls back afterwards, and no sink may call `room` any more. Not from inside a callback of the
+ * vm. */
 void vm_free(struct vm *v);
 
-/* Runs the main chunk as a task (it may wait). done with e NULL: loaded. Syntax and runtime errors carry file and line. */
+/* Runs the main chunk as a task (it may wait). done with e NULL: loaded. Syntax and runtime errors carry file and line.
+ */
 void vm_load(struct vm *v, const char *path, void (*done)(void *arg, const struct err *e), void *arg);
 /* Handlers of on_start: run side by side, errors are logged (runtime R-4). */
 void vm_start(struct vm *v, struct event *ev);

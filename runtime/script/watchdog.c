@@ -1,7 +1,7 @@
-/* The watchdog. A hook cannot stop one C call: a pattern that backtracks for ever, a huge table.concat. This thread looks
- * at the loop thread twice a second. When it burnt 10 s of CPU without a sign of life inside Lua, the process cannot be
- * saved: the script's line goes to stderr and the process ends with 1. When Lua has been in one call for a second of
- * wall time without burning CPU, it blocks (io, os): one warning per call. */
+/* The watchdog. A hook cannot stop one C call: a pattern that backtracks for ever, a huge table.concat. This thread
+ * looks at the loop thread twice a second. When it burnt 10 s of CPU without a sign of life inside Lua, the process
+ * cannot be saved: the script's line goes to stderr and the process ends with 1. When Lua has been in one call for a
+ * second of wall time without burning CPU, it blocks (io, os): one warning per call. */
 #include "script/watchdog.h"
 
 #include <pthread.h>
@@ -58,9 +58,10 @@ static void look(struct look *k)
     if (!k->warned && mono - k->mono_ns > BLOCKED_NS && cpu - k->cpu_ns < BLOCKED_NS / 4) {
         char where[128];
         limit_ask_position(where, sizeof(where));
-        log_warn("%s: a call has blocked the whole process for more than 1 s; io and os functions stop everything else, "
-                 "use the ocean library where it has the function",
-                 where[0] ? where : "the script");
+        log_warn(
+            "%s: a call has blocked the whole process for more than 1 s; io and os functions stop everything else, "
+            "use the ocean library where it has the function",
+            where[0] ? where : "the script");
         k->warned = true;
     }
 }

@@ -1,5 +1,5 @@
--- lua/types/ocean.lua describes exactly what the library has: every function and field of the live table is in it, and the
--- other way round; methods of clients, responses and streams as well; every function has an example.
+-- lua/types/ocean.lua describes exactly what the library has: every function and field of the live table is in it, and
+-- the other way round; methods of clients, responses and streams as well; every function has an example.
 local path = "lua/types/ocean.lua"
 local file = assert(io.open(path), path .. " is read relative to the project's root")
 local text = file:read("a")

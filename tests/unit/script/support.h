@@ -24,10 +24,10 @@
 
 struct fake_sink {
     struct sink sink;
-    struct buf batches;   /* one JSON text a line; lists are marked by "list " in front */
+    struct buf batches;        /* one JSON text a line; lists are marked by "list " in front */
     struct buf errors, taints; /* one a line */
     size_t pushes, nerrors, ntaints;
-    size_t room_for;      /* pushes before it is full; then room is given from the loop */
+    size_t room_for; /* pushes before it is full; then room is given from the loop */
     struct loop *loop;
     void (*room)(void *);
     void *room_arg;
@@ -66,7 +66,7 @@ static void turn_until(struct rig *r, const bool *flag)
     timer_stop(t);
 }
 
-/* Sink ---------------------------------------------------------------------------------------------------------------- */
+/* Sink --------------------------------------------------------------------------------------------------- */
 
 static void sink_give_room(void *arg)
 {
@@ -123,7 +123,7 @@ static void sink_done(struct sink *base, const struct source_report *report)
 
 static const struct sink_ops sink_ops = {sink_push, sink_error, sink_taint, sink_done};
 
-/* Rig ----------------------------------------------------------------------------------------------------------------- */
+/* Rig ---------------------------------------------------------------------------------------------------- */
 
 static void on_loaded(void *arg, const struct err *e)
 {
@@ -135,8 +135,8 @@ static void on_loaded(void *arg, const struct err *e)
 
 static void rig_free(struct rig *r);
 
-/* A rig that loads the file `load` (NULL: `script`, written to s.lua) and waits until the main chunk ended. NULL when the
- * vm cannot be made and `must` is false. */
+/* A rig that loads the file `load` (NULL: `script`, written to s.lua) and waits until the main chunk ended. NULL when
+ * the vm cannot be made and `must` is false. */
 static struct rig *rig_make(const char *load, const char *script, size_t memory, double cpu, bool must)
 {
     struct rig *r = xcalloc(1, sizeof(*r));

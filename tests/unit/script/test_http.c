@@ -1,4 +1,5 @@
-/* ocean.http, auth and paginate against a third party on loopback: requests as sent, retries, what raises, what taints. */
+/* ocean.http, auth and paginate against a third party on loopback: requests as sent, retries, what raises, what taints.
+ */
 #include "unit/script/support.h"
 
 struct third {
@@ -62,8 +63,8 @@ static void serve_list(struct http_call *c, struct str path)
     } else {
         buf_adds(&b, "{\"data\":{\"items\":");
         add_items(&b, first, last);
-        buf_addf(&b, "},\"total\":25,\"more\":%s,\"next\":%s%ld%s}", last < 25 ? "true" : "false", last < 25 ? "\"" : "",
-                 last < 25 ? last : 0, last < 25 ? "\"" : "");
+        buf_addf(&b, "},\"total\":25,\"more\":%s,\"next\":%s%ld%s}", last < 25 ? "true" : "false",
+                 last < 25 ? "\"" : "", last < 25 ? last : 0, last < 25 ? "\"" : "");
         if (last >= 25) {
             buf_reset(&b);
             buf_adds(&b, "{\"data\":{\"items\":");
@@ -80,8 +81,8 @@ static void handle(void *arg, struct http_call *c)
     struct str path = http_call_path(c), query = http_call_query(c);
     (void)arg;
     third.calls++;
-    buf_addf(&third.log, "%s %.*s%s%.*s|%.*s|%.*s\n", http_call_method(c), STR_FMT(path), query.n ? "?" : "", STR_FMT(query),
-             STR_FMT(http_call_header(c, STR("authorization"))), STR_FMT(http_call_body(c)));
+    buf_addf(&third.log, "%s %.*s%s%.*s|%.*s|%.*s\n", http_call_method(c), STR_FMT(path), query.n ? "?" : "",
+             STR_FMT(query), STR_FMT(http_call_header(c, STR("authorization"))), STR_FMT(http_call_body(c)));
     if (str_is(path, "/pages") || str_is(path, "/offset") || str_is(path, "/cursor") || str_is(path, "/link"))
         serve_list(c, path);
     else if (str_is(path, "/same"))
@@ -102,7 +103,8 @@ static void handle(void *arg, struct http_call *c)
     else if (str_is(path, "/empty"))
         reply(c, 204, NULL, "", NULL);
     else
-        reply(c, 200, "application/json", "[{\"id\":1},{\"id\":2}]", "<https://other.example/x>; title=\"a, b\"; rel=\"up next\"");
+        reply(c, 200, "application/json", "[{\"id\":1},{\"id\":2}]",
+              "<https://other.example/x>; title=\"a, b\"; rel=\"up next\"");
 }
 
 /* A rig whose script has `api`, a client of the third party, and a handler with this body. */
@@ -116,10 +118,11 @@ static struct rig *http_rig(const char *options, const char *body)
     if (http_server_start(r->loop, &o, &r->server, &e) < 0)
         fail_msg("%s", e.msg);
     third.port = http_server_port(r->server);
-    char *script = xasprintf("BASE = 'http://127.0.0.1:%d'\n"
-                             "api = ocean.http.client { base_url = BASE, retry = { base = 0.001, max = 0.01, attempts = 3 }%s }\n"
-                             "function handler()\n%s\nend\n",
-                             third.port, options, body);
+    char *script =
+        xasprintf("BASE = 'http://127.0.0.1:%d'\n"
+                  "api = ocean.http.client { base_url = BASE, retry = { base = 0.001, max = 0.01, attempts = 3 }%s }\n"
+                  "function handler()\n%s\nend\n",
+                  third.port, options, body);
     FILE *f = fopen(r->path, "w");
     fputs(script, f);
     fclose(f);
@@ -150,7 +153,8 @@ static void requests_as_sent(void **state)
     (void)state;
     struct rig *r = http_run(
         ", auth = ocean.auth.bearer('tok'), headers = { ['X-Team'] = 'a' }",
-        "local res = api:get('/x', { params = { b = { 1, 2 }, a = 'ä &', c = true, d = ocean.http.csv { 1, 'x' }, n = ocean.null } })\n"
+        "local res = api:get('/x', { params = { b = { 1, 2 }, a = 'ä &', c = true, d = ocean.http.csv { 1, 'x' }, n = "
+        "ocean.null } })\n"
         "assert(res.status == 200 and res.headers['X-ONE'] == 'a, b' and res.url:find('/x%?a='))\n"
         "assert(res:text() == '[{\"id\":1},{\"id\":2}]' and res:json()[2].id == 2 and res:json() ~= res:json())\n"
         "assert(res:link('next') == 'https://other.example/x' and res:link('prev') == nil and res:raise() == res)\n"
@@ -200,17 +204,20 @@ static void repeats(void **state)
     assert_int_equal(r->sink.report.answers_2xx, 1);
     http_rig_free(r);
     /* attempts are counted as repeats; a POST only when it is said to be retryable */
-    r = http_rig("", "pcall(api.get, api, '/flaky') pcall(api.post, api, '/flaky')\n"
-                     "pcall(api.post, api, '/flaky', { retryable = true }) pcall(api.get, api, '/flaky', { retryable = false })\n"
-                     "return {}");
+    r = http_rig(
+        "",
+        "pcall(api.get, api, '/flaky') pcall(api.post, api, '/flaky')\n"
+        "pcall(api.post, api, '/flaky', { retryable = true }) pcall(api.get, api, '/flaky', { retryable = false })\n"
+        "return {}");
     third.flaky = 100;
     rig_run(r, "k");
     assert_int_equal(third.calls, 4 + 1 + 4 + 1);
     http_rig_free(r);
-    r = http_rig("", "local c = ocean.http.client { base_url = BASE, retry = { attempts = 5, base = 0, add_statuses = { 500 },\n"
-                     "  on_retry = function(req, res, n) ocean.sleep(0) seen = n assert(res.status == 500)\n"
-                     "    if n == 2 then req.url = req.url:gsub('/500', '/fine') return req end end } }\n"
-                     "assert(c:get('/500').status == 200) return {{ n = seen }}");
+    r = http_rig(
+        "", "local c = ocean.http.client { base_url = BASE, retry = { attempts = 5, base = 0, add_statuses = { 500 },\n"
+            "  on_retry = function(req, res, n) ocean.sleep(0) seen = n assert(res.status == 500)\n"
+            "    if n == 2 then req.url = req.url:gsub('/500', '/fine') return req end end } }\n"
+            "assert(c:get('/500').status == 200) return {{ n = seen }}");
     rig_run(r, "k");
     assert_string_equal(errors(r), "");
     assert_string_equal(batches(r), "list [{\"n\":2}]\n");
@@ -234,7 +241,8 @@ static void failures_raise_and_taint(void **state)
     http_rig_free(r);
     /* caught: a taint */
     r = http_run("", "local ok, e = pcall(api.get, api, '/500')\n"
-                     "return {{ kind = e.kind, status = e.status, retryable = e.retryable, text = tostring(e):match('answered.*'), url = e.url:match('/500') }}");
+                     "return {{ kind = e.kind, status = e.status, retryable = e.retryable, text = "
+                     "tostring(e):match('answered.*'), url = e.url:match('/500') }}");
     assert_string_equal(errors(r), "");
     assert_int_equal(r->sink.ntaints, 1);
     assert_has(taints(r), "/500 answered 500 Internal Server Error");
@@ -242,10 +250,11 @@ static void failures_raise_and_taint(void **state)
                                     "\"text\":\"answered 500 Internal Server Error\",\"url\":\"/500\"}]\n");
     http_rig_free(r);
     /* raise = false taints, too; ignored statuses do not */
-    r = http_run(", ignore_status = { 404 }",
-                 "assert(api:get('/404').status == 404) local v, res = api:json('GET', '/404') assert(v == nil and res.status == 404)\n"
-                 "assert(api:get('/500', { raise = false }).status == 500) assert(api:get('/500', { ignore_status = { 500 } }))\n"
-                 "return {}");
+    r = http_run(", ignore_status = { 404 }", "assert(api:get('/404').status == 404) local v, res = api:json('GET', "
+                                              "'/404') assert(v == nil and res.status == 404)\n"
+                                              "assert(api:get('/500', { raise = false }).status == 500) "
+                                              "assert(api:get('/500', { ignore_status = { 500 } }))\n"
+                                              "return {}");
     assert_string_equal(errors(r), "");
     assert_int_equal(r->sink.ntaints, 1);
     assert_int_equal(r->sink.report.ignored_statuses, 3);
@@ -256,8 +265,9 @@ static void failures_raise_and_taint(void **state)
     assert_int_equal(r->sink.ntaints, 1);
     assert_int_equal(third.calls, 4);
     http_rig_free(r);
-    r = http_run("", "local ok, e = pcall(api.json, api, 'GET', '/html')\n"
-                     "local ok, f = pcall(function() return api:get('/html'):json() end) return {{ a = e.kind, b = f.kind }}");
+    r = http_run(
+        "", "local ok, e = pcall(api.json, api, 'GET', '/html')\n"
+            "local ok, f = pcall(function() return api:get('/html'):json() end) return {{ a = e.kind, b = f.kind }}");
     assert_string_equal(batches(r), "list [{\"a\":\"parse\",\"b\":\"parse\"}]\n");
     assert_has(taints(r), "/html answered 200 with a body that is not JSON (content-type text/html");
     http_rig_free(r);
@@ -265,7 +275,9 @@ static void failures_raise_and_taint(void **state)
     assert_string_equal(batches(r), "list [{\"kind\":\"too_big\"}]\n");
     assert_int_equal(r->sink.ntaints, 1);
     http_rig_free(r);
-    r = http_run("", "local ok, e = pcall(api.get, api, '/hold', { timeout = 0.05, retryable = false }) return {{ kind = e.kind }}");
+    r = http_run(
+        "",
+        "local ok, e = pcall(api.get, api, '/hold', { timeout = 0.05, retryable = false }) return {{ kind = e.kind }}");
     assert_string_equal(batches(r), "list [{\"kind\":\"timeout\"}]\n");
     reply(third.held, 200, NULL, "", NULL);
     http_rig_free(r);
@@ -276,21 +288,27 @@ static void misuse(void **state)
     (void)state;
     expect_error("ocean.http.client { base_ur = 'x' }",
                  "s.lua:2: ocean.http.client: unknown option 'base_ur'; did you mean 'base_url'?");
-    expect_error("ocean.http.client { timeout = '5' }", "ocean.http.client: option 'timeout' must be a number, got string");
-    expect_error("ocean.http.client { retry = { attempt = 1 } }", "ocean.http.client: retry: unknown option 'attempt'; did you mean 'attempts'?");
+    expect_error("ocean.http.client { timeout = '5' }",
+                 "ocean.http.client: option 'timeout' must be a number, got string");
+    expect_error("ocean.http.client { retry = { attempt = 1 } }",
+                 "ocean.http.client: retry: unknown option 'attempt'; did you mean 'attempts'?");
     expect_error("ocean.http.client { retry = { jitter = 0.7 } }", "retry.jitter must be between 0 and 0.5, got 0.7");
     expect_error("ocean.http.client { base_url = 'ftp://x' }", "ocean.http.client: base_url: ");
     expect_error("ocean.http.client():get('/x')", "client:get: '/x' is relative and the client has no base_url");
-    expect_error("ocean.http.client():get('http://h/', { parms = {} })", "client:get: unknown option 'parms'; did you mean 'params'?");
+    expect_error("ocean.http.client():get('http://h/', { parms = {} })",
+                 "client:get: unknown option 'parms'; did you mean 'params'?");
     expect_error("ocean.http.client { base_url = 'http://h' }.get('/x')", "call it with a colon");
-    expect_error("ocean.http.client { base_url = 'http://h', headers = { a = 'x\\n' } }:get('/')", "a header value contains a line break");
-    expect_error("ocean.auth.bearer(nil)", "ocean.auth.bearer: the token must be a string or function, got nil; is the setting");
+    expect_error("ocean.http.client { base_url = 'http://h', headers = { a = 'x\\n' } }:get('/')",
+                 "a header value contains a line break");
+    expect_error("ocean.auth.bearer(nil)",
+                 "ocean.auth.bearer: the token must be a string or function, got nil; is the setting");
     expect_error("ocean.auth.bearer('')", "the token is empty");
     expect_error("ocean.paginate.page(1, '/x')", "ocean.paginate.page: the first argument must be a client");
     expect_error("local c = ocean.http.client { base_url = 'http://h' } ocean.paginate.page(c, '/x', { item = 'a' })",
                  "ocean.paginate.page: unknown option 'item'; did you mean 'items'?");
-    expect_error("table.sort({3, 1, 2}, function(a, b) ocean.http.client():get('http://127.0.0.1:1/') return a < b end)",
-                 "an HTTP request cannot wait inside a table.sort comparator");
+    expect_error(
+        "table.sort({3, 1, 2}, function(a, b) ocean.http.client():get('http://127.0.0.1:1/') return a < b end)",
+        "an HTTP request cannot wait inside a table.sort comparator");
 }
 
 /* Runs a paginator over all pages; the ids of each page, and how many requests it took. */
@@ -298,7 +316,8 @@ static void expect_pages(const char *call, const char *ids, size_t requests)
 {
     char *body = xasprintf("local out, sum = {}, 0 for page in ocean.paginate.%s do\n"
                            "  out[#out + 1] = page[1].id .. '-' .. page[#page].id ocean.yield(page) end\n"
-                           "ids = table.concat(out, ' ') return nil", call);
+                           "ids = table.concat(out, ' ') return nil",
+                           call);
     struct rig *r = http_run("", body);
     free(body);
     assert_string_equal(errors(r), "");
@@ -320,7 +339,8 @@ static void pagination(void **state)
     expect_pages("page(api, '/pages', { size = 10 })", "1-10 11-20 21-25", 4);
     expect_pages("offset(api, '/offset', { size = 10, items = 'data.items', total = 'total' })", "1-10 11-20 21-25", 3);
     expect_pages("offset(api, '/offset', { size = 10, items = 'data.items', more = 'more' })", "1-10 11-20 21-25", 3);
-    expect_pages("offset(api, '/offset', { size = 10, items = function(v) return v.data.items end })", "1-10 11-20 21-25", 4);
+    expect_pages("offset(api, '/offset', { size = 10, items = function(v) return v.data.items end })",
+                 "1-10 11-20 21-25", 4);
     expect_pages("page(api, '/pages', { size = 10, last_page = function() return 3 end })", "1-10 11-20 21-25", 3);
     expect_pages("cursor(api, '/cursor', { items = 'data.items', next = 'next' })", "1-10 11-20 21-25", 3);
     expect_pages("link(api, '/link', { params = { per_page = 10 } })", "1-10 11-20 21-25", 3);
@@ -338,9 +358,11 @@ static void incomplete_listings(void **state)
     assert_has(errors(r), "a list was expected at 'data.rows', found nothing");
     http_rig_free(r);
     r = http_run("", "pcall(function() for page in ocean.paginate.offset(api, '/offset') do end end)");
-    assert_has(taints(r), "a list was expected in the answer itself (name its place with the option 'items'), found object");
+    assert_has(taints(r),
+               "a list was expected in the answer itself (name its place with the option 'items'), found object");
     http_rig_free(r);
-    r = http_run("", "local n = 0 for page in ocean.paginate.offset(api, '/offset', { items = 'nope', items_optional = true }) do n = 1 end\n"
+    r = http_run("", "local n = 0 for page in ocean.paginate.offset(api, '/offset', { items = 'nope', items_optional = "
+                     "true }) do n = 1 end\n"
                      "return {{ n = n }}");
     assert_string_equal(errors(r), "");
     assert_string_equal(taints(r), "");
@@ -352,7 +374,8 @@ static void incomplete_listings(void **state)
     r = http_run("", "for page in ocean.paginate.page(api, '/404-later', { ignore_status = { 404 } }) do end");
     assert_has(taints(r), "/404-later answered 404, an ignored status, after other pages");
     http_rig_free(r);
-    r = http_run("", "local n = 0 for page in ocean.paginate.page(api, '/pages', { size = 10, max_items = 20 }) do n = n + #page end\n"
+    r = http_run("", "local n = 0 for page in ocean.paginate.page(api, '/pages', { size = 10, max_items = 20 }) do n = "
+                     "n + #page end\n"
                      "return {{ n = n }}");
     assert_string_equal(batches(r), "list [{\"n\":20}]\n");
     assert_has(taints(r), "stopped after 20 items (max_items = 20)");

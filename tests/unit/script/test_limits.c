@@ -46,7 +46,8 @@ static void loop_in_xpcall(void **state)
 static void loop_in_metamethod(void **state)
 {
     (void)state;
-    expect_stopped("local t = setmetatable({}, {__index = function()\n while true do end end})\nreturn t.x", "s.lua:3: ");
+    expect_stopped("local t = setmetatable({}, {__index = function()\n while true do end end})\nreturn t.x",
+                   "s.lua:3: ");
     expect_stopped("local t = setmetatable({}, {__tostring = function()\n while true do end end})\nreturn tostring(t)",
                    "s.lua:3: ");
     expect_stopped("local x <close> = setmetatable({}, {__close = function()\n while true do end end})", "s.lua:3: ");
@@ -117,16 +118,17 @@ static void slices_let_the_loop_turn(void **state)
 static void waits_reset_the_limit(void **state)
 {
     (void)state;
-    struct rig *r = rig_new("ocean.on_resync('k', function()\n"
-                            "  for i = 1, 6 do local x = os.clock() while os.clock() - x < 0.05 do end ocean.sleep(0) end\n"
-                            "  return {{ok = 1}} end)",
-                            0, 0.2);
+    struct rig *r =
+        rig_new("ocean.on_resync('k', function()\n"
+                "  for i = 1, 6 do local x = os.clock() while os.clock() - x < 0.05 do end ocean.sleep(0) end\n"
+                "  return {{ok = 1}} end)",
+                0, 0.2);
     rig_run(r, "k");
     assert_string_equal(errors(r), "");
     rig_free(r);
 }
 
-/* Memory -------------------------------------------------------------------------------------------------------------- */
+/* Memory ------------------------------------------------------------------------------------------------- */
 
 static void expect_out_of_memory(const char *body, const char *part)
 {
@@ -148,10 +150,12 @@ static void memory_bomb(void **state)
     (void)state;
     expect_out_of_memory("local t = {}\nfor i = 1, 1e9 do\n t[i] = {i} end", "s.lua:4: not enough memory");
     expect_out_of_memory("local s = 'x'\nwhile true do s = s .. s end", "s.lua:3: not enough memory");
-    expect_out_of_memory("local function f()\n return f() + 1 end\nlocal t = {} while true do t[#t + 1] = {pcall(f)} end",
-                  "not enough memory");
-    expect_out_of_memory("keep = {} while true do pcall(function() local t = {}\nwhile true do t[#t + 1] = {} end end) end",
-                  "s.lua:3: not enough memory: the script went on although");
+    expect_out_of_memory(
+        "local function f()\n return f() + 1 end\nlocal t = {} while true do t[#t + 1] = {pcall(f)} end",
+        "not enough memory");
+    expect_out_of_memory(
+        "keep = {} while true do pcall(function() local t = {}\nwhile true do t[#t + 1] = {} end end) end",
+        "s.lua:3: not enough memory: the script went on although");
     expect_out_of_memory("return string.rep('x', 1 << 40)", "s.lua:2: string.rep: the result would be larger than");
     expect_out_of_memory("return table.concat({}, 'x', 1, 1 << 40)", "table.concat: ");
     expect_out_of_memory("return table.move({}, 1, 1 << 40, 2)", "table.move: ");
@@ -163,8 +167,8 @@ static void documents_count(void **state)
     (void)state;
     /* held documents are charged, dropped ones are collected in time */
     expect_out_of_memory("local text = '[\"' .. ('x'):rep(1 << 20) .. '\"]'\nlocal keep = {}\n"
-                  "for i = 1, 100 do\n keep[i] = ocean.json.decode(text) end",
-                  "s.lua:5: not enough memory: a document of");
+                         "for i = 1, 100 do\n keep[i] = ocean.json.decode(text) end",
+                         "s.lua:5: not enough memory: a document of");
     struct rig *r = rig_new("ocean.on_resync('k', function() local text = '[\"' .. ('x'):rep(1 << 20) .. '\"]'\n"
                             "for i = 1, 200 do local v = ocean.json.decode(text) end return {} end)",
                             (size_t)24 << 20, 5);
@@ -173,7 +177,7 @@ static void documents_count(void **state)
     rig_free(r);
 }
 
-/* Corners ------------------------------------------------------------------------------------------------------------- */
+/* Corners ------------------------------------------------------------------------------------------------ */
 
 static void dangerous_corners(void **state)
 {
@@ -188,19 +192,21 @@ static void dangerous_corners(void **state)
                    "ocean.yield({{n = table.concat(n, ' '), req = require('debug') == debug,\n"
                    "  mt = tostring(getmetatable(io.stdout))}})",
                    "[{\"mt\":\"FILE*\",\"n\":\"getinfo traceback\",\"req\":true}]\n");
-    expect_error("error(select(2, coroutine.resume((coroutine.running()))), 0)", "cannot resume non-suspended coroutine");
+    expect_error("error(select(2, coroutine.resume((coroutine.running()))), 0)",
+                 "cannot resume non-suspended coroutine");
 }
 
 static void bytecode_files(void **state)
 {
     (void)state;
-    struct rig *r = rig_loaded("local dir = debug.getinfo(1, 'S').source:match('^@(.*)/')\n"
-                               "local function put(name, text) local f = io.open(dir .. '/' .. name, 'wb') f:write(text) f:close() end\n"
-                               "put('bin.lua', string.dump(function() return 1 end)) put('txt.lua', 'return {v = 5}')\n"
-                               "ocean.on_resync('k', function()\n"
-                               "  local r = {require = select(2, pcall(require, 'bin')), loadfile = select(2, loadfile(dir .. '/bin.lua')),\n"
-                               "    dofile = select(2, pcall(dofile, dir .. '/bin.lua')), text = require('txt').v}\n"
-                               "  os.remove(dir .. '/bin.lua') os.remove(dir .. '/txt.lua') return {r} end)");
+    struct rig *r = rig_loaded(
+        "local dir = debug.getinfo(1, 'S').source:match('^@(.*)/')\n"
+        "local function put(name, text) local f = io.open(dir .. '/' .. name, 'wb') f:write(text) f:close() end\n"
+        "put('bin.lua', string.dump(function() return 1 end)) put('txt.lua', 'return {v = 5}')\n"
+        "ocean.on_resync('k', function()\n"
+        "  local r = {require = select(2, pcall(require, 'bin')), loadfile = select(2, loadfile(dir .. '/bin.lua')),\n"
+        "    dofile = select(2, pcall(dofile, dir .. '/bin.lua')), text = require('txt').v}\n"
+        "  os.remove(dir .. '/bin.lua') os.remove(dir .. '/txt.lua') return {r} end)");
     rig_run(r, "k");
     const char *text = batches(r);
     for (int i = 0; i < 3; i++) {

@@ -16,13 +16,14 @@ static void waits_in_pcall(void **state)
 static void waits_in_iterators_and_metamethods(void **state)
 {
     (void)state;
-    expect_batches("local function iter(_, i) ocean.sleep(0.001) if i < 3 then return i + 1 end end\n"
-                   "local n = 0 for i in iter, nil, 0 do n = n + i end\n"
-                   "local t = setmetatable({}, {__index = function(_, k) ocean.sleep(0.001) return k .. '!' end,\n"
-                   "  __add = function() ocean.sleep(0.001) return 40 end,\n"
-                   "  __call = function(_, x) ocean.sleep(0.001) return x end})\n"
-                   "ocean.yield({{n = n}}) ocean.yield({{i = t.a}}) ocean.yield({{s = t + 1}}) ocean.yield({{c = t(5)}})",
-                   "[{\"n\":6}]\n[{\"i\":\"a!\"}]\n[{\"s\":40}]\n[{\"c\":5}]\n");
+    expect_batches(
+        "local function iter(_, i) ocean.sleep(0.001) if i < 3 then return i + 1 end end\n"
+        "local n = 0 for i in iter, nil, 0 do n = n + i end\n"
+        "local t = setmetatable({}, {__index = function(_, k) ocean.sleep(0.001) return k .. '!' end,\n"
+        "  __add = function() ocean.sleep(0.001) return 40 end,\n"
+        "  __call = function(_, x) ocean.sleep(0.001) return x end})\n"
+        "ocean.yield({{n = n}}) ocean.yield({{i = t.a}}) ocean.yield({{s = t + 1}}) ocean.yield({{c = t(5)}})",
+        "[{\"n\":6}]\n[{\"i\":\"a!\"}]\n[{\"s\":40}]\n[{\"c\":5}]\n");
 }
 
 static void waits_in_user_coroutines(void **state)
@@ -83,9 +84,10 @@ static void refuses_where_lua_cannot_yield(void **state)
                  "cannot wait inside an xpcall message handler");
     expect_error("local t = setmetatable({}, {__index = function() ocean.sleep(0) end}) for _ in ipairs(t) do end",
                  "cannot wait inside a metamethod called by ipairs");
-    expect_error("local t = setmetatable({}, {__len = function() return 2 end, __index = function() ocean.sleep(0) end})\n"
-                 "table.concat(t)",
-                 "cannot wait inside a metamethod called by table.concat");
+    expect_error(
+        "local t = setmetatable({}, {__len = function() return 2 end, __index = function() ocean.sleep(0) end})\n"
+        "table.concat(t)",
+        "cannot wait inside a metamethod called by table.concat");
     expect_error("local co = coroutine.create(function()\n"
                  "local x <close> = setmetatable({}, {__close = function() ocean.sleep(0) end})\n"
                  "coroutine.yield() end)\n"
@@ -119,8 +121,8 @@ static void handlers_in_order(void **state)
                                "ocean.on_resync('k', function() coroutine.yield({{y = 1}}) return {{n = 3}} end)\n");
     rig_run(r, "k");
     assert_string_equal(errors(r), "");
-    assert_string_equal(batches(r), "list [{\"n\":1},{\"n\":2}]\n[{\"it\":1}]\n[{\"it\":2}]\n[{\"y\":1}]\n"
-                                    "list [{\"n\":3},{\"k\":\"k\",\"n\":\"wild\"}]\n");
+    assert_string_equal(batches(r), "list [{\"n\":1}]\nlist [{\"n\":2}]\n[{\"it\":1}]\n[{\"it\":2}]\n[{\"y\":1}]\n"
+                                    "list [{\"n\":3}]\nlist [{\"k\":\"k\",\"n\":\"wild\"}]\n");
     struct buf kinds;
     buf_init(&kinds, 1000);
     const struct source *s = vm_source(r->vm);
@@ -168,7 +170,8 @@ static void back_pressure(void **state)
 static void bad_batches(void **state)
 {
     (void)state;
-    struct rig *r = rig_handler("ocean.yield('text') ocean.yield({{f = print}}) ocean.yield({1, 2}) ocean.yield({{ok = 1}})");
+    struct rig *r =
+        rig_handler("ocean.yield('text') ocean.yield({{f = print}}) ocean.yield({1, 2}) ocean.yield({{ok = 1}})");
     assert_string_equal(batches(r), "\"text\"\n[1,2]\n[{\"ok\":1}]\n");
     assert_int_equal(r->sink.nerrors, 1); /* what can be JSON is judged by the sink */
     assert_has(errors(r), "s.lua:2: this batch is dropped: a function cannot be JSON (at [1].f)");
@@ -182,13 +185,14 @@ static void bad_batches(void **state)
 static void errors_name_their_place(void **state)
 {
     (void)state;
-    struct rig *r = rig_loaded("local function deep() local x = nil; return x.y end\n"
-                               "ocean.on_resync('k', function() ocean.yield({{a = 1}})\n deep() end)\n"
-                               "ocean.on_resync('k', function() error({code = 5}) end)\n"
-                               "ocean.on_resync('k', function() error(setmetatable({}, {__tostring = function() return 'mine' end})) end)\n"
-                               "ocean.on_resync('k', function() error(ocean.error('config', 'no host', {status = 1})) end)\n"
-                               "ocean.on_resync('k', function() error() end)\n"
-                               "ocean.on_resync('k', function() return {{b = 2}} end)\n");
+    struct rig *r = rig_loaded(
+        "local function deep() local x = nil; return x.y end\n"
+        "ocean.on_resync('k', function() ocean.yield({{a = 1}})\n deep() end)\n"
+        "ocean.on_resync('k', function() error({code = 5}) end)\n"
+        "ocean.on_resync('k', function() error(setmetatable({}, {__tostring = function() return 'mine' end})) end)\n"
+        "ocean.on_resync('k', function() error(ocean.error('config', 'no host', {status = 1})) end)\n"
+        "ocean.on_resync('k', function() error() end)\n"
+        "ocean.on_resync('k', function() return {{b = 2}} end)\n");
     rig_run(r, "k");
     assert_int_equal(r->sink.nerrors, 5);
     assert_has(errors(r), "s.lua:1: attempt to index a nil value (local 'x')");
@@ -209,12 +213,13 @@ static void errors_name_their_place(void **state)
 static void cancel(void **state)
 {
     (void)state;
-    struct rig *r = rig_loaded("ocean.on_resync('k', function()\n"
-                               "  local ok, e = pcall(ocean.sleep, 3600) kind = e.kind\n"
-                               "  local ok, e = pcall(ocean.sleep, 0) again = e.kind\n"
-                               "  ocean.sleep(3600) end)\n"
-                               "ocean.on_resync('k', function() never = true end)\n"
-                               "ocean.on_resync('probe', function() return {{kind = kind, again = again, never = never}} end)");
+    struct rig *r =
+        rig_loaded("ocean.on_resync('k', function()\n"
+                   "  local ok, e = pcall(ocean.sleep, 3600) kind = e.kind\n"
+                   "  local ok, e = pcall(ocean.sleep, 0) again = e.kind\n"
+                   "  ocean.sleep(3600) end)\n"
+                   "ocean.on_resync('k', function() never = true end)\n"
+                   "ocean.on_resync('probe', function() return {{kind = kind, again = again, never = never}} end)");
     const struct source *s = vm_source(r->vm);
     void *run = rig_start(r, "k");
     for (int i = 0; i < 5; i++)
@@ -248,10 +253,11 @@ static void cancel_while_full(void **state)
 static void freed_while_waiting(void **state)
 {
     (void)state;
-    struct rig *r = rig_loaded("ocean.on_resync('k', function()\n"
-                               "  local gen = coroutine.wrap(function()\n"
-                               "    local x <close> = setmetatable({}, {__close = function() end}) ocean.sleep(3600) end)\n"
-                               "  gen() end)");
+    struct rig *r =
+        rig_loaded("ocean.on_resync('k', function()\n"
+                   "  local gen = coroutine.wrap(function()\n"
+                   "    local x <close> = setmetatable({}, {__close = function() end}) ocean.sleep(3600) end)\n"
+                   "  gen() end)");
     rig_start(r, "k");
     for (int i = 0; i < 5; i++)
         loop_turn(r->loop, false);
