@@ -3,6 +3,7 @@
 #include "base/arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,22 +81,32 @@ void arena_reset(struct arena *a)
     a->used = 0;
 }
 
+/* A chunk for n bytes. One made for a single large piece goes behind the newest, whose free part stays in use. */
+static struct chunk *add_chunk(struct arena *a, size_t n)
+{
+    bool own = n > a->next_size;
+    size_t size = own ? n : a->next_size;
+    struct chunk *c = xmalloc(sizeof(*c) + size);
+    c->size = size;
+    c->used = 0;
+    struct chunk **at = own && a->chunks ? &a->chunks->next : &a->chunks;
+    c->next = *at;
+    *at = c;
+    if (!own && a->next_size < CHUNK_MAX)
+        a->next_size *= 2;
+    return c;
+}
+
 void *arena_alloc(struct arena *a, size_t n)
 {
+    if (n > SIZE_MAX / 2)
+        return a->limit ? NULL : xmalloc(n); /* aborts: nobody has that much */
     n = n ? (n + 7) & ~(size_t)7 : 8;
     if (a->limit && (n > a->limit || a->used > a->limit - n))
         return NULL;
     struct chunk *c = a->chunks;
-    if (!c || c->size - c->used < n) {
-        size_t size = n > a->next_size ? n : a->next_size;
-        c = xmalloc(sizeof(*c) + size);
-        c->size = size;
-        c->used = 0;
-        c->next = a->chunks;
-        a->chunks = c;
-        if (a->next_size < CHUNK_MAX)
-            a->next_size *= 2;
-    }
+    if (!c || c->size - c->used < n)
+        c = add_chunk(a, n);
     void *p = (char *)(c + 1) + c->used;
     c->used += n;
     a->used += n;

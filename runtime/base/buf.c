@@ -1,4 +1,5 @@
-/* Growth doubles up to the maximum; one byte beyond n is always reserved for the NUL. */
+/* Growth doubles up to the maximum; one byte beyond n is always reserved for the NUL. After an append that did not fit,
+ * later ones are refused too until buf_reset: what the buffer holds is always a prefix of what was meant. */
 #include "base/buf.h"
 
 #include <stdio.h>
@@ -25,7 +26,7 @@ void buf_reset(struct buf *b)
 
 int buf_reserve(struct buf *b, size_t more)
 {
-    if (more > b->max || b->n > b->max - more) {
+    if (b->failed || more > b->max || b->n > b->max - more) {
         b->failed = true;
         return ERR_TOO_BIG;
     }
@@ -37,7 +38,12 @@ int buf_reserve(struct buf *b, size_t more)
         cap += cap;
     if (cap > b->max + 1)
         cap = b->max + 1;
-    b->p = xrealloc(b->p, cap);
+    char *p = realloc(b->p, cap); /* sized by input: running out is an error, not an abort */
+    if (!p) {
+        b->failed = true;
+        return ERR_TOO_BIG;
+    }
+    b->p = p;
     b->cap = cap;
     return 0;
 }
@@ -53,7 +59,15 @@ int buf_add(struct buf *b, const void *p, size_t n)
     return 0;
 }
 
-int buf_addc(struct buf *b, char c) { return buf_add(b, &c, 1); }
+int buf_addc(struct buf *b, char c)
+{
+    if (b->failed || b->n + 1 >= b->cap) /* the usual case, room for one more and the NUL, costs no call */
+        return buf_add(b, &c, 1);
+    b->p[b->n++] = c;
+    b->p[b->n] = 0;
+    return 0;
+}
+
 int buf_adds(struct buf *b, const char *s) { return buf_add(b, s, strlen(s)); }
 int buf_addstr(struct buf *b, struct str s) { return buf_add(b, s.p, s.n); }
 
@@ -63,6 +77,8 @@ int buf_addvf(struct buf *b, const char *fmt, va_list ap)
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, again);
     va_end(again);
+    if (n < 0)
+        b->failed = true;
     if (n < 0 || buf_reserve(b, (size_t)n) < 0)
         return ERR_TOO_BIG;
     vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);

@@ -1,8 +1,8 @@
 /* buf.h: growable byte buffer with a maximum.
  *
  * The maximum is given at init; an append that would pass it changes nothing,
- * returns ERR_TOO_BIG and sets `failed`, which stays set, so a writer may check
- * once at the end. `p` is NUL-terminated beyond n whenever p is not NULL.
+ * returns ERR_TOO_BIG and sets `failed`, which stays set and refuses later appends
+ * (so the content is a clean prefix): a writer may check once at the end. `p` is NUL-terminated beyond n whenever p is not NULL.
  * One owner, one thread at a time. */
 #pragma once
 #include <stdarg.h>
@@ -27,7 +27,7 @@ int buf_addc(struct buf *b, char c);
 int buf_adds(struct buf *b, const char *s);
 int buf_addstr(struct buf *b, struct str s);
 int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int buf_addvf(struct buf *b, const char *fmt, va_list ap);
+int buf_addvf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 const char *buf_cstr(const struct buf *b); /* never NULL */
 static inline struct str buf_str(const struct buf *b) { return (struct str){b->p, b->n}; }
 /* Hands the memory over (NUL-terminated, free()); the buffer is empty again. */

@@ -1,4 +1,5 @@
-/* Texts are formatted in full, masked, and only then cut, so that a cut can never leave half a secret in the clear. */
+/* Texts are formatted in full, masked, and only then cut, so that a cut can never leave half a secret in the clear. They
+ * are masked completely: an error may be shipped, and shipped text shows nothing of a secret (runtime R-238). */
 #include "base/err.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@ static void store(struct err *e, const char *text)
 {
     struct buf masked;
     buf_init(&masked, BUF_NO_LIMIT);
-    mask_text(&masked, str_of(text), MASK_CONSOLE);
+    mask_text(&masked, str_of(text), MASK_FULL);
     const char *s = buf_cstr(&masked);
     size_t n = strlen(s);
     if (n < sizeof(e->msg)) {

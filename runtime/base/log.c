@@ -2,6 +2,8 @@
  * threads never mix. */
 #include "base/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -82,17 +84,41 @@ bool log_enabled(enum log_level level, const char *group)
     return (int)level >= limit;
 }
 
-/* Newlines and tabs of a message stay readable but cannot forge a line; other control bytes are escaped. */
+/* Newlines and tabs of a message stay readable but cannot forge a line; other control characters are escaped, those of
+ * the C1 block (U+0080 to U+009F, among them a terminal's CSI) too. `s` is valid UTF-8. */
 static void add_escaped(struct buf *out, struct str s)
 {
+    size_t from = 0;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
+        bool c1 = c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0;
+        if (c == '\t' || (c >= 0x20 && c != 0x7f && !c1))
+            continue;
+        buf_add(out, s.p + from, i - from);
         if (c == '\n')
             buf_adds(out, "\n    ");
-        else if (c == '\t' || c >= 0x20)
-            c == 0x7f ? buf_addf(out, "\\x7f") : buf_addc(out, (char)c);
         else
-            buf_addf(out, "\\x%02x", c);
+            buf_addf(out, "\\x%02x", c1 ? (unsigned char)s.p[++i] : c);
+        from = i + 1;
+    }
+    if (s.n)
+        buf_add(out, s.p + from, s.n - from);
+}
+
+/* A signal may interrupt a write, and a terminal may be non-blocking because another process made it so. */
+static void write_all(const char *p, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t k = write(STDERR_FILENO, p + done, n - done);
+        if (k > 0) {
+            done += (size_t)k;
+        } else if (k < 0 && errno == EAGAIN) {
+            struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+            if (poll(&fd, 1, 1000) == 0)
+                return; /* nobody reads: losing a line is better than standing still */
+        } else if (k == 0 || errno != EINTR) {
+            return;
+        }
     }
 }
 
@@ -108,6 +134,12 @@ void log_write(enum log_level level, const char *group, const char *fmt, ...)
     buf_addvf(&text, fmt, ap);
     va_end(ap);
     mask_text(&masked, buf_str(&text), MASK_CONSOLE);
+    if (!utf8_valid(buf_str(&masked))) {
+        buf_reset(&text);
+        utf8_repair(&text, buf_str(&masked));
+        buf_reset(&masked);
+        buf_addstr(&masked, buf_str(&text));
+    }
     int64_t now = clock_wall_us();
     time_t s = (time_t)(now / 1000000);
     struct tm tm;
@@ -122,12 +154,7 @@ void log_write(enum log_level level, const char *group, const char *fmt, ...)
     pthread_mutex_lock(&sink);
     if (hook_before)
         hook_before();
-    for (size_t done = 0; done < line.n;) {
-        ssize_t n = write(STDERR_FILENO, line.p + done, line.n - done);
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
+    write_all(line.p, line.n);
     if (hook_after)
         hook_after();
     pthread_mutex_unlock(&sink);

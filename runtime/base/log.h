@@ -1,7 +1,8 @@
 /* log.h: one line per event on stderr, levels, groups, secret masking.
  *
  * Every .c file that logs says `#define LOG_GROUP "port.client"` first. Control
- * bytes are escaped and registered secrets masked in the sink, so no call site
+ * bytes are escaped (a message's own line breaks are indented, so that they cannot
+ * forge a line) and registered secrets masked in the sink, so no call site
  * can leak one (runtime R-236 to R-242). Nothing is evaluated when the level is
  * off. Any thread. */
 #pragma once

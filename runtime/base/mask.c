@@ -1,53 +1,124 @@
 /* Secret masking: registered texts and secret-looking patterns (runtime R-236 to R-242).
  *
- * One pass over the text. At each position the registered secrets are tried (indexed by first byte), then the patterns,
- * each of which starts with a literal that is cheap to reject. A match is replaced and the pass goes on behind it.
- * A registered secret is known in three forms: as it is, percent-encoded, and base64 (R-242). */
-#include <ctype.h>
+ * One pass over the text; a table of 256 entries says for each byte whether a secret begins with it or a pattern is
+ * triggered by it, so that ordinary text costs one look-up a byte. Matches that overlap are replaced as one: with the
+ * secrets "abcdef" and "defghi", nothing of "abcdefghi" may stay.
+ *
+ * A secret is known in several forms (R-242): as it is, percent-encoded, as it stands in JSON text, and base64. In
+ * "Authorization: Basic <base64 of user:secret>" the secret begins at an unknown place within a group of three bytes, so
+ * for each of the three alignments the characters that it alone determines are looked for, and the whole base64 word
+ * around them is replaced. */
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/mask_patterns.h"
 #include "base/mem.h"
 
 #define REDACTED "[REDACTED]"
-#define SHOWN 6 /* characters of a match that the console style keeps */
+#define SHOWN 6        /* characters of a match that the console style keeps */
+#define BASE64_LEAST 8 /* fewer characters are too likely to be ordinary text */
+#define BASE64_WORD 4096
 
 struct secret {
     struct secret *next;
     char *text;
     size_t n;
+    bool hide;   /* R-239 */
+    bool base64; /* stands for the whole base64 word around it */
 };
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct secret *by_first[256]; /* longest first */
+static unsigned char at_byte[256];   /* AT_* */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void insert(struct str s)
+enum { AT_SECRET = 1, AT_PATTERN = 2 };
+
+static void set_up(void)
 {
-    struct secret **at = &by_first[(unsigned char)s.p[0]];
-    for (; *at && (*at)->n >= s.n; at = &(*at)->next)
-        if ((*at)->n == s.n && memcmp((*at)->text, s.p, s.n) == 0)
-            return;
-    struct secret *x = xmalloc(sizeof(*x));
-    *x = (struct secret){*at, xstrndup(s.p, s.n), s.n};
-    *at = x;
+    for (int c = 0; c < 256; c++)
+        at_byte[c] = mask_pattern_trigger((unsigned char)c) ? AT_PATTERN : 0;
 }
 
-static void base64(struct buf *out, struct str s)
+static void insert(struct str s, bool hide, bool base64)
 {
-    static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.n; i += 3) {
-        unsigned v = (unsigned)(unsigned char)s.p[i] << 16;
-        v |= i + 1 < s.n ? (unsigned)(unsigned char)s.p[i + 1] << 8 : 0;
-        v |= i + 2 < s.n ? (unsigned)(unsigned char)s.p[i + 2] : 0;
-        buf_addc(out, abc[v >> 18]);
-        buf_addc(out, abc[v >> 12 & 63]);
-        if (i + 1 < s.n)
-            buf_addc(out, abc[v >> 6 & 63]);
-        if (i + 2 < s.n)
-            buf_addc(out, abc[v & 63]);
+    struct secret **at = &by_first[(unsigned char)s.p[0]];
+    for (; *at && (*at)->n >= s.n; at = &(*at)->next) {
+        if ((*at)->n == s.n && memcmp((*at)->text, s.p, s.n) == 0) {
+            (*at)->hide |= hide;
+            return;
+        }
     }
+    struct secret *x = xmalloc(sizeof(*x));
+    *x = (struct secret){*at, xstrndup(s.p, s.n), s.n, hide, base64};
+    *at = x;
+    at_byte[(unsigned char)s.p[0]] |= AT_SECRET;
+}
+
+static void insert_percent(struct str s, bool hide)
+{
+    struct buf form;
+    buf_init(&form, BUF_NO_LIMIT);
+    url_encode(&form, s);
+    insert(buf_str(&form), hide, false);
+    for (size_t i = 0; i + 2 < form.n; i++) { /* lower-case hexadecimal is as good */
+        if (form.p[i] != '%')
+            continue;
+        for (size_t k = i + 1; k <= i + 2; k++)
+            form.p[k] |= form.p[k] >= 'A' ? 0x20 : 0;
+    }
+    insert(buf_str(&form), hide, false);
+    buf_done(&form);
+}
+
+static void insert_json(struct str s, bool hide)
+{
+    struct buf form;
+    buf_init(&form, BUF_NO_LIMIT);
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '"' || c == '\\')
+            buf_addf(&form, "\\%c", c);
+        else if (c == '\n' || c == '\r' || c == '\t')
+            buf_addf(&form, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+        else
+            buf_addc(&form, c);
+    }
+    insert(buf_str(&form), hide, false);
+    buf_done(&form);
+}
+
+/* Value of the six bits that begin at bit `at` of s preceded by `skip` zero bytes. */
+static unsigned sextet(struct str s, size_t skip, size_t at)
+{
+    unsigned v = 0;
+    for (size_t bit = at; bit < at + 6; bit++) {
+        size_t byte = bit / 8;
+        unsigned char c = byte < skip || byte - skip >= s.n ? 0 : (unsigned char)s.p[byte - skip];
+        v = v << 1 | (c >> (7 - bit % 8) & 1);
+    }
+    return v;
+}
+
+static void insert_base64(struct str s, bool hide)
+{
+    static const char *const alphabets[] = {"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+                                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
+    struct buf form;
+    buf_init(&form, BUF_NO_LIMIT);
+    for (size_t alphabet = 0; alphabet < 2; alphabet++) {
+        for (size_t skip = 0; skip < 3; skip++) {
+            size_t first = (skip * 8 + 5) / 6, end = (skip + s.n) * 8 / 6;
+            buf_reset(&form);
+            for (size_t i = first; i < end; i++)
+                buf_addc(&form, alphabets[alphabet][sextet(s, skip, i * 6)]);
+            if (form.n >= BASE64_LEAST)
+                insert(buf_str(&form), hide, true);
+        }
+    }
+    buf_done(&form);
 }
 
 void mask_add(struct str secret)
@@ -55,25 +126,22 @@ void mask_add(struct str secret)
     struct str s = str_trim(secret);
     if (!s.n)
         return;
-    struct buf form;
-    buf_init(&form, BUF_NO_LIMIT);
+    bool hide = utf8_count(s) <= SHOWN;
+    pthread_once(&once, set_up);
     pthread_rwlock_wrlock(&lock);
-    insert(s);
-    url_encode(&form, s);
-    insert(buf_str(&form));
-    if (s.n > SHOWN) { /* the base64 of a short word is too likely to be ordinary text */
-        buf_reset(&form);
-        base64(&form, s);
-        insert(buf_str(&form));
-    }
+    insert(s, hide, false);
+    insert_percent(s, hide);
+    insert_json(s, hide);
+    insert_base64(s, hide);
     pthread_rwlock_unlock(&lock);
-    buf_done(&form);
 }
 
 void mask_clear(void)
 {
+    pthread_once(&once, set_up);
     pthread_rwlock_wrlock(&lock);
     for (size_t i = 0; i < 256; i++) {
+        at_byte[i] &= (unsigned char)~AT_SECRET;
         while (by_first[i]) {
             struct secret *x = by_first[i];
             by_first[i] = x->next;
@@ -84,189 +152,92 @@ void mask_clear(void)
     pthread_rwlock_unlock(&lock);
 }
 
-static size_t run_of(struct str s, size_t at, bool (*member)(char), size_t max)
+static bool is_base64(char c)
 {
-    size_t n = 0;
-    while (at + n < s.n && n < max && member(s.p[at + n]))
-        n++;
-    return n;
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '+' || c == '/' || c == '-' ||
+           c == '_' || c == '=';
 }
 
-static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-'; }
-static bool upper_digit(char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-static bool alnum(char c) { return isalnum((unsigned char)c); }
-static bool hex_dash(char c) { return isxdigit((unsigned char)c) || c == '-'; }
-static bool not_at(char c) { return c != '@' && c != '/' && c != ':' && c != '"' && c != '\'' && !isspace((unsigned char)c); }
-
-static bool has(struct str s, size_t at, const char *lit)
+/* The longest registered secret at `at`. */
+static bool secret_at(struct str s, size_t at, struct mask_span *ret)
 {
-    size_t n = strlen(lit);
-    return s.n - at >= n && memcmp(s.p + at, lit, n) == 0;
+    const struct secret *x = by_first[(unsigned char)s.p[at]];
+    while (x && (s.n - at < x->n || memcmp(s.p + at, x->text, x->n) != 0))
+        x = x->next;
+    if (!x)
+        return false;
+    *ret = (struct mask_span){at, at + x->n, x->hide};
+    if (!x->base64)
+        return true;
+    while (ret->start && at - ret->start < BASE64_WORD && is_base64(s.p[ret->start - 1]))
+        ret->start--;
+    while (ret->end < s.n && ret->end - at < BASE64_WORD && is_base64(s.p[ret->end]))
+        ret->end++;
+    return true;
 }
 
-/* scheme://user:pass@host: the part from the scheme's end to the '@'. */
-static size_t match_url_password(struct str s, size_t at)
-{
-    size_t i = at + 3, user = run_of(s, i, not_at, 256);
-    if (!user || i + user >= s.n || s.p[i + user] != ':')
-        return 0;
-    i += user + 1;
-    size_t pass = run_of(s, i, not_at, 256);
-    return pass && i + pass < s.n && s.p[i + pass] == '@' ? i + pass + 1 - at : 0;
-}
+struct pass {
+    struct buf *out;
+    struct str s;
+    enum mask_style style;
+    size_t from; /* what precedes it has been written */
+    size_t found;
+    struct mask_span open; /* the match that later ones may still join; empty: none */
+};
 
-/* "api key", "secret" or "github" and, within 20 characters, a quoted token of the length the word asks for. */
-static size_t match_named(struct str s, size_t at, size_t word, size_t least, size_t most)
+static void flush(struct pass *p)
 {
-    size_t i = at + word, stop = i + 20 < s.n ? i + 20 : s.n;
-    while (i < stop && s.p[i] != '"' && s.p[i] != '\'' && s.p[i] != '\n')
-        i++;
-    /* {"secret": "..."}: the first quote closes the key */
-    for (int tries = 0; tries < 3 && i < stop; tries++) {
-        if (s.p[i] == '"' || s.p[i] == '\'') {
-            size_t n = run_of(s, i + 1, alnum, most + 1);
-            if (n >= least && n <= most && i + 1 + n < s.n && s.p[i + 1 + n] == s.p[i])
-                return i + n + 2 - at;
-        }
-        i++;
-        while (i < stop && s.p[i] != '"' && s.p[i] != '\'' && s.p[i] != '\n')
-            i++;
+    struct mask_span m = p->open;
+    if (m.end == m.start)
+        return;
+    buf_add(p->out, p->s.p + p->from, m.start - p->from);
+    if (p->style == MASK_CONSOLE && !m.hide) {
+        size_t end = m.start;
+        for (int shown = 0; shown < SHOWN && end < m.end; shown++)
+            for (end++; end < m.end && ((unsigned char)p->s.p[end] & 0xC0) == 0x80;)
+                end++;
+        buf_add(p->out, p->s.p + m.start, end - m.start);
     }
-    return 0;
+    buf_adds(p->out, REDACTED);
+    p->from = m.end;
+    p->found++;
+    p->open = (struct mask_span){0};
 }
 
-static bool starts_word(struct str s, size_t at, const char *word)
+static void take(struct pass *p, struct mask_span m)
 {
-    size_t n = strlen(word);
-    return s.n - at >= n && str_ieq((struct str){s.p + at, n}, str_of(word));
-}
-
-/* -----BEGIN RSA PRIVATE KEY-----, with what follows up to the end line when it is there. */
-static size_t match_pem(struct str s, size_t at)
-{
-    static const char *const heads[] = {"-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN DSA PRIVATE KEY-----",
-                                        "-----BEGIN EC PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----",
-                                        "-----BEGIN OPENSSH PRIVATE KEY-----",
-                                        "-----BEGIN PGP PRIVATE KEY BLOCK-----"};
-    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
-        if (!has(s, at, heads[i]))
-            continue;
-        size_t n = strlen(heads[i]);
-        const char *end = memmem(s.p + at + n, s.n - at - n, "-----END", 8);
-        if (!end)
-            return n;
-        const char *close = memmem(end + 8, (size_t)(s.p + s.n - end - 8), "-----", 5);
-        return close ? (size_t)(close + 5 - s.p) - at : n;
+    struct mask_span *o = &p->open;
+    if (o->end > o->start && m.start >= o->end)
+        flush(p);
+    if (m.start < p->from)
+        m.start = p->from;
+    if (o->end == o->start) {
+        *o = m;
+        return;
     }
-    return 0;
-}
-
-/* name.firebaseio.com, at most 64 characters before the domain; called at the start of a word. */
-static size_t match_firebase(struct str s, size_t at)
-{
-    size_t n = 0;
-    while (at + n < s.n && n <= 64 && (word_char(s.p[at + n])))
-        n++;
-    return n && n <= 64 && has(s, at + n, ".firebaseio.com") ? n + strlen(".firebaseio.com") : 0;
-}
-
-static size_t match_service_account(struct str s, size_t at)
-{
-    size_t i = at + 6;
-    while (i < s.n && (s.p[i] == ' ' || s.p[i] == ':'))
-        i++;
-    return has(s, i, "\"service_account\"") ? i + strlen("\"service_account\"") - at : 0;
-}
-
-static size_t match_google_client(struct str s, size_t at)
-{
-    size_t digits = 0;
-    while (at + digits < s.n && isdigit((unsigned char)s.p[at + digits]) && digits < 40)
-        digits++;
-    if (digits < 6 || at + digits >= s.n || s.p[at + digits] != '-')
-        return 0;
-    size_t id = run_of(s, at + digits + 1, word_char, 33);
-    size_t end = at + digits + 1 + id;
-    return id == 32 && has(s, end, ".apps.googleusercontent.com") ? end + strlen(".apps.googleusercontent.com") - at : 0;
-}
-
-/* Length of the pattern match at `at`, or 0. */
-static size_t match_pattern(struct str s, size_t at)
-{
-    bool boundary = at == 0 || !word_char(s.p[at - 1]);
-    switch (s.p[at]) {
-    case ':': return has(s, at, "://") ? match_url_password(s, at) : 0;
-    case '-': return has(s, at, "-----BEGIN") ? match_pem(s, at) : 0;
-    case '"': return has(s, at, "\"type\"") ? match_service_account(s, at) : 0;
-    case 'A':
-        if (has(s, at, "AKIA") && run_of(s, at + 4, upper_digit, 16) == 16)
-            return 20;
-        if (has(s, at, "AIza") && run_of(s, at + 4, word_char, 35) == 35)
-            return 39;
-        break;
-    case 'a':
-        if (has(s, at, "amzn.mws.") && run_of(s, at + 9, hex_dash, 36) == 36)
-            return 45;
-        break;
-    case 'y':
-        if (has(s, at, "ya29."))
-            return 5 + run_of(s, at + 5, word_char, 4096);
-        break;
-    default: break;
-    }
-    if (!boundary)
-        return 0;
-    if (starts_word(s, at, "api") && at + 4 < s.n) {
-        size_t sep = s.p[at + 3] == '_' || s.p[at + 3] == '-' || s.p[at + 3] == ' ';
-        if (starts_word(s, at + 3 + sep, "key"))
-            return match_named(s, at, 6 + sep, 32, 45);
-    }
-    if (starts_word(s, at, "secret"))
-        return match_named(s, at, 6, 32, 45);
-    if (starts_word(s, at, "github"))
-        return match_named(s, at, 6, 35, 40);
-    if (isdigit((unsigned char)s.p[at])) {
-        size_t n = match_google_client(s, at);
-        if (n)
-            return n;
-    }
-    return word_char(s.p[at]) ? match_firebase(s, at) : 0;
-}
-
-static size_t match_secret(struct str s, size_t at)
-{
-    for (const struct secret *x = by_first[(unsigned char)s.p[at]]; x; x = x->next)
-        if (s.n - at >= x->n && memcmp(s.p + at, x->text, x->n) == 0)
-            return x->n;
-    return 0;
+    o->start = m.start < o->start ? m.start : o->start;
+    o->end = m.end > o->end ? m.end : o->end;
+    o->hide |= m.hide;
 }
 
 size_t mask_text(struct buf *out, struct str s, enum mask_style style)
 {
-    size_t found = 0, from = 0;
+    struct pass p = {.out = out, .s = s, .style = style};
+    struct mask_span m;
+    pthread_once(&once, set_up);
     pthread_rwlock_rdlock(&lock);
-    for (size_t i = 0; i < s.n;) {
-        size_t n = match_secret(s, i);
-        if (!n)
-            n = match_pattern(s, i);
-        if (!n) {
-            i++;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char at = at_byte[(unsigned char)s.p[i]];
+        if (!at)
             continue;
-        }
-        buf_add(out, s.p + from, i - from);
-        if (style == MASK_CONSOLE && n > SHOWN) {
-            size_t shown = SHOWN;
-            while (shown && ((unsigned char)s.p[i + shown] & 0xC0) == 0x80)
-                shown--;
-            buf_add(out, s.p + i, shown);
-        }
-        buf_adds(out, REDACTED);
-        i += n;
-        from = i;
-        found++;
+        if ((at & AT_SECRET) && secret_at(s, i, &m))
+            take(&p, m);
+        if ((at & AT_PATTERN) && mask_pattern_at(s, i, &m))
+            take(&p, m);
     }
     pthread_rwlock_unlock(&lock);
+    flush(&p);
     if (s.n)
-        buf_add(out, s.p + from, s.n - from);
-    return found;
+        buf_add(out, s.p + p.from, s.n - p.from);
+    return p.found;
 }

@@ -17,11 +17,14 @@ bool str_ieq(struct str a, struct str b)
     return true;
 }
 
-bool str_starts(struct str s, struct str prefix) { return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0; }
+bool str_starts(struct str s, struct str prefix)
+{
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
 
 bool str_ends(struct str s, struct str suffix)
 {
-    return s.n >= suffix.n && memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0;
+    return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -200,7 +203,7 @@ void url_decode(struct buf *out, struct str s, bool plus_is_space)
 int str_distance(struct str a, struct str b, int limit)
 {
     size_t longer = a.n > b.n ? a.n : b.n, shorter = a.n > b.n ? b.n : a.n;
-    if (longer - shorter > (size_t)limit || longer > 200)
+    if (limit < 0 || longer - shorter > (size_t)limit || longer > 200)
         return limit + 1;
     int row[201];
     for (size_t j = 0; j <= b.n; j++)

@@ -71,8 +71,8 @@ static void rebuild(struct strmap *m)
         if (m->entries[i].key)
             m->entries[kept++] = m->entries[i];
     m->used = kept;
-    size_t slots = 16;
-    while (slots < (kept + 1) * 2)
+    size_t slots = 16; /* at most a quarter full afterwards: put and del in turn must not rebuild every time */
+    while (slots < (kept + 1) * 4)
         slots *= 2;
     free(m->index);
     m->slots = slots;
