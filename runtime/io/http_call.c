@@ -8,7 +8,10 @@
  * past HTTP_DRAIN_MAX, or if the client waits for "100 Continue", the 413 is sent at once and the connection closes.
  *
  * A reset needs no help from the library: connect() to AF_UNSPEC makes the kernel send RST and leaves the descriptor to
- * its owner (closing it ourselves would pull it from under the library, which also sends FIN first). */
+ * its owner (closing it ourselves would pull it from under the library, which also sends FIN first).
+ *
+ * Whoever works on a call when its server is freed may answer it later without knowing: such a call is kept, inert, until
+ * the loop ends. */
 #include "io/http_server_priv.h"
 
 #include <inttypes.h>
@@ -17,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/http_socket.h"
+#include "io/loop_priv.h"
 
 #define LOG_GROUP "io.http_server"
 #define SPARE_MAX 64
@@ -57,6 +61,14 @@ struct http_call *call_new(struct http_server *s, struct MHD_Connection *mhd, co
     return c;
 }
 
+static void orphan_free(void *arg)
+{
+    struct http_call *c = arg;
+    buf_done(&c->body);
+    free(c->uri);
+    free(c);
+}
+
 void call_free(struct http_call *c)
 {
     if (!c)
@@ -69,6 +81,15 @@ void call_free(struct http_call *c)
     if (c->conn) {
         c->conn->handling = c->conn->marked = false;
         c->conn->reading_since_ms = 0;
+    }
+    if (c->orphan) {
+        c->state = CALL_ORPHANED;
+        c->server = NULL;
+        c->conn = NULL;
+        c->mhd = NULL;
+        c->method = "";
+        loop_at_end(s->loop, orphan_free, c);
+        return;
     }
     struct buf body = c->body;
     char *uri = c->uri;
@@ -235,6 +256,7 @@ enum MHD_Result call_step(struct http_call *c, const char *method, const char *d
         return MHD_YES;
     case CALL_HANDLING:
     case CALL_ABORTED:
+    case CALL_ORPHANED:
         break;
     }
     return MHD_NO;
@@ -246,8 +268,8 @@ const char *http_call_method(const struct http_call *c) { return c->method; }
 struct str http_call_path(const struct http_call *c) { return c->path; }
 struct str http_call_query(const struct http_call *c) { return c->query; }
 struct str http_call_body(const struct http_call *c) { return buf_str(&c->body); }
-const char *http_call_peer(const struct http_call *c) { return c->conn->peer; }
-uint64_t http_call_connection(const struct http_call *c) { return c->conn->number; }
+const char *http_call_peer(const struct http_call *c) { return c->conn ? c->conn->peer : "?"; }
+uint64_t http_call_connection(const struct http_call *c) { return c->conn ? c->conn->number : 0; }
 
 struct header_walk {
     struct http_header *out;
@@ -267,7 +289,8 @@ static enum MHD_Result walk_header(void *cls, enum MHD_ValueKind kind, const cha
 size_t http_call_headers(const struct http_call *c, struct http_header *out, size_t max)
 {
     struct header_walk w = {out, 0, max};
-    MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, walk_header, &w);
+    if (c->mhd)
+        MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, walk_header, &w);
     return w.n;
 }
 
@@ -275,7 +298,7 @@ struct str http_call_header(const struct http_call *c, struct str name)
 {
     const char *value = NULL;
     size_t n = 0;
-    if (MHD_lookup_connection_value_n(c->mhd, MHD_HEADER_KIND, name.p, name.n, &value, &n) != MHD_YES)
+    if (!c->mhd || MHD_lookup_connection_value_n(c->mhd, MHD_HEADER_KIND, name.p, name.n, &value, &n) != MHD_YES)
         return STR_NULL;
     return value ? (struct str){value, n} : STR("");
 }
@@ -326,7 +349,8 @@ static bool open_call(const struct http_call *c)
 {
     if (c->state == CALL_HANDLING || c->state == CALL_SUSPENDED)
         return true;
-    log_error("a call was answered twice");
+    if (c->state != CALL_ORPHANED)
+        log_error("a call was answered twice");
     return false;
 }
 
@@ -354,6 +378,12 @@ void http_reply(struct http_call *c, int status, const char *content_type, struc
     for (size_t i = 0; i < nextra; i++)
         add_header(c, extra[i]);
     settle(c, CALL_ANSWERED);
+}
+
+void call_orphan(struct http_call *c)
+{
+    c->orphan = true;
+    http_abort(c);
 }
 
 void http_abort(struct http_call *c)

@@ -324,7 +324,21 @@ static char *env_dup(const char *name)
     return v && *v ? xstrdup(v) : NULL;
 }
 
-/* NO_PROXY may hold URLs (runtime R-131); libcurl wants hosts: scheme and path are dropped. */
+/* One entry of NO_PROXY as libcurl wants it: URLs lose scheme and path, "*.example.com" means "example.com". */
+static struct str no_proxy_item(struct str item)
+{
+    struct str rest;
+    const char *sep = item.n ? memmem(item.p, item.n, "://", 3) : NULL;
+    if (sep) {
+        item = (struct str){sep + 3, item.n - (size_t)(sep + 3 - item.p)};
+        item = str_split(item, '/', &rest);
+    }
+    if (str_starts(item, STR("*.")))
+        item = (struct str){item.p + 2, item.n - 2};
+    return item;
+}
+
+/* NO_PROXY (runtime R-131) rewritten for libcurl; NULL if it is not set. A "*" anywhere in it means every host. */
 static char *no_proxy_from_env(void)
 {
     const char *v = getenv("no_proxy");
@@ -333,20 +347,17 @@ static char *no_proxy_from_env(void)
     if (!v || !*v)
         return NULL;
     struct buf out;
-    buf_init(&out, (size_t)1 << 20);
+    buf_init(&out, BUF_NO_LIMIT);
     struct str rest = str_of(v);
     while (rest.p) {
-        struct str item = str_trim(str_split(rest, ',', &rest));
-        const char *sep = item.n ? memmem(item.p, item.n, "://", 3) : NULL;
-        if (sep) {
-            item = (struct str){sep + 3, item.n - (size_t)(sep + 3 - item.p)};
-            item = str_split(item, '/', &(struct str){0});
+        struct str item = no_proxy_item(str_trim(str_split(rest, ',', &rest)));
+        if (str_is(item, "*")) {
+            buf_reset(&out);
+            buf_adds(&out, "*");
+            break;
         }
-        if (item.n) {
-            if (out.n)
-                buf_addc(&out, ',');
-            buf_addstr(&out, item);
-        }
+        if (item.n)
+            buf_addf(&out, "%s%.*s", out.n ? "," : "", STR_FMT(item));
     }
     if (!out.n) {
         buf_done(&out);

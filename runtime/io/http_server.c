@@ -35,6 +35,7 @@
  * request, so more is not better: 256 KiB cost a third of the throughput and stay resident per connection. */
 #define CONN_MEMORY ((size_t)64 << 10)
 #define RUNS_PER_TURN 64
+#define BUDGET_MS 3 /* then the rest of the process has its turn */
 
 static void server_destroy(struct http_server *s);
 static void free_handle(uv_handle_t *h) { free(h); }
@@ -56,14 +57,16 @@ static void server_run(void *arg)
     s->running = true;
     s->now_ms = clock_mono_ms();
     int runs = 0;
+    bool more;
     do {
         MHD_run(s->daemon);
-    } while (++runs < RUNS_PER_TURN && !s->dying && busy(s));
+        more = !s->dying && busy(s);
+    } while (more && ++runs < RUNS_PER_TURN && clock_mono_ms() - s->now_ms < BUDGET_MS);
     s->running = false;
     if (s->dying)
         server_destroy(s);
-    else if (runs == RUNS_PER_TURN)
-        server_kick(s); /* let the rest of the process have its turn */
+    else if (more)
+        server_kick(s);
 }
 
 void server_kick(struct http_server *s)
@@ -325,7 +328,7 @@ static void server_destroy(struct http_server *s)
     s->running = true; /* nothing may be scheduled any more */
     if (s->waiting) {
         while (s->waiting)
-            http_abort(s->waiting);
+            call_orphan(s->waiting);
         MHD_run(s->daemon);
     }
     MHD_stop_daemon(s->daemon);

@@ -34,7 +34,8 @@ int http_server_start(struct loop *l, const struct http_server_opts *opts, struc
 int http_server_port(const struct http_server *s);
 /* Stops accepting; running calls may still reply. */
 void http_server_quiesce(struct http_server *s);
-/* Resumes and drops every suspended call, closes everything. Calls not yet answered must not be used afterwards. */
+/* Resumes and drops every suspended call, closes everything. Calls not yet answered are inert afterwards: path, query and
+ * body stay readable, a reply or abort does nothing, until loop_free. May be called from inside a handler. */
 void http_server_free(struct http_server *s);
 
 const char *http_call_method(const struct http_call *c);

@@ -38,7 +38,8 @@ struct server_conn {
     bool marked, handling;     /* handling: the whole request is here */
 };
 
-enum call_state { CALL_READING, CALL_HANDLING, CALL_SUSPENDED, CALL_ANSWERED, CALL_ABORTED };
+/* ORPHANED: the server is gone before the call was answered; what the application still does with it is ignored. */
+enum call_state { CALL_READING, CALL_HANDLING, CALL_SUSPENDED, CALL_ANSWERED, CALL_ABORTED, CALL_ORPHANED };
 
 struct http_call {
     struct http_server *server;
@@ -46,7 +47,7 @@ struct http_call {
     struct MHD_Connection *mhd;
     struct http_call *prev, *next; /* in `waiting`, or `spare` by next */
     enum call_state state;
-    bool begun, too_big;
+    bool begun, too_big, orphan;
     char *uri;
     size_t uri_cap;
     struct str path, query;
@@ -60,6 +61,7 @@ struct http_call {
 /* http_call.c */
 struct http_call *call_new(struct http_server *s, struct MHD_Connection *mhd, const char *uri);
 void call_free(struct http_call *c);
+void call_orphan(struct http_call *c); /* aborts a suspended call whose server ends */
 enum MHD_Result call_step(struct http_call *c, const char *method, const char *data, size_t *data_n);
 void call_spare_free(struct http_server *s);
 

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 
 #define LOG_GROUP "io.loop"
+#define TURN_BUDGET_NS 5000000u
 
 struct deferred {
     loop_fn fn;
@@ -60,9 +61,11 @@ struct loop {
     struct deferred *running; /* the batch being run; entries may be forgotten meanwhile */
     size_t nrunning;
     struct timer *timers;
+    struct deferred *at_end;
+    size_t nat_end;
     struct worker_queue *workers;
     unsigned holds;
-    bool stopped;
+    bool stopped, measured; /* measured: busy time of turns is known */
 };
 
 static void free_handle(uv_handle_t *h) { free(h); }
@@ -146,6 +149,7 @@ struct loop *loop_new(void)
     uv_unref((uv_handle_t *)l->async);
     l->idle = xcalloc(1, sizeof(*l->idle));
     uv_idle_init(&l->uv, l->idle);
+    l->measured = log_enabled(LOG_DEBUG, LOG_GROUP) && uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME) == 0;
     return l;
 }
 
@@ -154,12 +158,30 @@ static bool pending(struct loop *l)
     return l->ndeferred > 0 || atomic_load_explicit(&l->posts, memory_order_relaxed) != NULL;
 }
 
-bool loop_turn(struct loop *l, bool wait)
+static void turn(struct loop *l, bool wait)
 {
-    atomic_store_explicit(&l->thread, pthread_self(), memory_order_relaxed);
     uv_run(&l->uv, wait && !pending(l) ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     run_posts(l);
     run_deferred(l);
+}
+
+/* Says which turns held up everything else (OCEAN_LOG=io.loop=debug). */
+static void measured_turn(struct loop *l, bool wait)
+{
+    uint64_t start = uv_hrtime(), idle = uv_metrics_idle_time(&l->uv);
+    turn(l, wait);
+    uint64_t busy = uv_hrtime() - start - (uv_metrics_idle_time(&l->uv) - idle);
+    if (busy > TURN_BUDGET_NS)
+        log_debug("a turn was busy for %.1f ms", (double)busy / 1e6);
+}
+
+bool loop_turn(struct loop *l, bool wait)
+{
+    atomic_store_explicit(&l->thread, pthread_self(), memory_order_relaxed);
+    if (l->measured)
+        measured_turn(l, wait);
+    else
+        turn(l, wait);
     return uv_loop_alive(&l->uv) || pending(l);
 }
 
@@ -346,9 +368,18 @@ void loop_free(struct loop *l)
     uv_walk(&l->uv, close_foreign, NULL);
     while (uv_loop_close(&l->uv) == UV_EBUSY)
         uv_run(&l->uv, UV_RUN_ONCE);
+    for (size_t i = 0; i < l->nat_end; i++)
+        l->at_end[i].fn(l->at_end[i].arg);
+    free(l->at_end);
     free(l->deferred);
     free(*slot);
     free(l);
+}
+
+void loop_at_end(struct loop *l, void (*fn)(void *p), void *p)
+{
+    l->at_end = xrealloc(l->at_end, (l->nat_end + 1) * sizeof(*l->at_end));
+    l->at_end[l->nat_end++] = (struct deferred){fn, p};
 }
 
 struct uv_loop_s *loop_uv(struct loop *l) { return &l->uv; }

@@ -13,3 +13,6 @@ struct worker_queue {
 };
 
 struct worker_queue **loop_worker_slot(struct loop *l);
+
+/* Runs fn(p) as the very last thing of loop_free, when no callback can come any more. */
+void loop_at_end(struct loop *l, void (*fn)(void *p), void *p);
