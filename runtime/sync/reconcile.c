@@ -206,7 +206,22 @@ static void note_listed(struct reconcile *r, struct json entity, struct buf *ide
     state_list_add(r->o.run->state, CANDIDATE_LIST, key, buf_str(text));
 }
 
-static void list_page(void *arg);
+static void list_page(struct reconcile *r);
+
+/* The candidates of a page are in the file: the queue of writes does not grow with the listing. */
+static void on_written(void *arg, struct str value, const struct err *e)
+{
+    struct reconcile *r = arg;
+    struct err mine = {0};
+    (void)value;
+    if (!e) {
+        list_page(r);
+        return;
+    }
+    err_copy(&mine, e);
+    err_wrap(&mine, "keeping the deletion candidates");
+    end_listing(r, &mine);
+}
 
 static void on_page(void *arg, struct json entities, struct str next, const struct err *e)
 {
@@ -235,14 +250,13 @@ static void on_page(void *arg, struct json entities, struct str next, const stru
     free(r->cursor);
     r->cursor = next.n ? str_dup(next) : NULL;
     if (r->cursor)
-        loop_defer(r->o.run->loop, list_page, r);
+        state_get(r->o.run->state, "reconcile", "barrier", on_written, r);
     else
         end_listing(r, NULL);
 }
 
-static void list_page(void *arg)
+static void list_page(struct reconcile *r)
 {
-    struct reconcile *r = arg;
     port_list_owned(r->o.run->port, r->o.run->write.feature, r->before, str_of(r->cursor), r->limit, on_page, r);
 }
 

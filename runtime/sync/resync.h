@@ -1,6 +1,9 @@
 /* resync.h: one full resync from mapping to deletion (sync section 4, design.md section 6).
  *
- * Loop thread. resync_start returns at once; `done` runs exactly once, also after resync_abort. */
+ * Loop thread. resync_start returns at once; `done` runs exactly once, also after resync_abort, and the resync is gone
+ * when it returns. What is wrong with the run itself comes in the report: a kind in `kinds` that the mapping does not
+ * have gives `failed`, a message that lists the kinds, and exit code 2. A resync that starts aborts those still running
+ * (S-9). */
 #pragma once
 #include "config/settings.h"
 #include "port/client.h"

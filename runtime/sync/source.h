@@ -4,7 +4,11 @@
  *
  * One run of a resource: sync calls start; the source pushes batches and reports errors and taints through the sink,
  * then calls sink->done exactly once, also after cancel. None of these calls back into the source synchronously except
- * `room`, which never runs from inside push. */
+ * `room`, which never runs from inside push.
+ *
+ * Batches pushed with from_list that follow each other become one batch (S-40). After `cancel` errors are not counted
+ * any more, and what is pushed is dropped. The tenth batch in a row that is no list of objects cancels the run of the
+ * resource. */
 #pragma once
 #include "base/err.h"
 #include "config/mapping_doc.h"

@@ -9,6 +9,7 @@ struct model {
     char *in_port[KEYS];  /* name Port has */
     char *produced[KEYS]; /* name produced last in this run */
     bool failures;
+    unsigned abort_in; /* turns until the run is aborted; 0: never */
 };
 
 static struct model model;
@@ -86,6 +87,8 @@ static void answer_any(void *arg)
         f->fake.held[i] = f->fake.held[--f->fake.nheld];
         fake_bulk(f, c);
     }
+    if (model.abort_in && --model.abort_in == 0 && f->resync)
+        resync_abort(f->resync);
     answering = !f->done;
     if (answering)
         timer_start(f->loop, random_below(2), 0, answer_any, f);
@@ -124,7 +127,7 @@ static void forget_model(bool everything)
     }
 }
 
-static void play(unsigned first_seed, unsigned rounds, bool failures)
+static void play(unsigned first_seed, unsigned rounds, bool failures, bool aborts)
 {
     static struct fixture fixture;
     struct fixture *f = &fixture;
@@ -142,11 +145,13 @@ static void play(unsigned first_seed, unsigned rounds, bool failures)
         unsigned batches = 1 + random_below(12);
         for (unsigned i = 0; i < batches; i++)
             add_random_batch(f, round, i);
+        model.abort_in = aborts ? 1 + random_below(40) : 0;
         begin_resync(f);
         timer_start(f->loop, 0, 0, answer_any, f);
         loop_run(f->loop);
         assert_true(f->done);
-        for (int i = 0; i < KEYS && !failures; i++)
+        assert_int_equal(f->exit_code == 1, f->aborted);
+        for (int i = 0; i < KEYS && !failures && !aborts; i++)
             if (model.produced[i])
                 assert_string_equal(model.in_port[i], model.produced[i]);
         while (answering)
@@ -159,13 +164,20 @@ static void play(unsigned first_seed, unsigned rounds, bool failures)
 static void the_last_state_stays(void **state)
 {
     (void)state;
-    play(1, 40, false);
+    play(1, 40, false, false);
 }
 
 static void the_sums_hold_whatever_port_answers(void **state)
 {
     (void)state;
-    play(77, 40, true);
+    play(77, 40, true, false);
+}
+
+/* Wherever the abort finds the run, it ends, and frees all it had (the sanitizer looks). */
+static void an_abort_may_come_at_any_time(void **state)
+{
+    (void)state;
+    play(5, 80, true, true);
 }
 
 int main(void)
@@ -173,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_state_stays),
         cmocka_unit_test(the_sums_hold_whatever_port_answers),
+        cmocka_unit_test(an_abort_may_come_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
