@@ -305,6 +305,10 @@ static void task_run(struct task *t)
     int status = task_resume_thread(v, t->co, NULL, nargs, &nres);
     t->cpu_ns += clock_thread_cpu_ns() - t->slice_start_ns;
     v->current = NULL;
+#ifdef OCEAN_SAN /* what is not anchored shows at once */
+    if (!t->killed && status != LUA_ERRMEM)
+        lua_gc(v->L, LUA_GCCOLLECT);
+#endif
     if (t->killed) {
         task_fail(t, status);
     } else if (status == LUA_OK) {

@@ -18,8 +18,9 @@
 
 #define LOG_GROUP "script.watchdog"
 #define LOOK_MS 500
-#define STUCK_CPU_NS (10 * (uint64_t)1000000000)
-#define BLOCKED_NS ((uint64_t)1000000000)
+#define MS ((uint64_t)1000000)
+
+static uint64_t stuck_ns = 10000 * MS, blocked_ns = 1000 * MS;
 
 static int users;
 static pthread_t thread;
@@ -37,9 +38,9 @@ static void end_process(void)
     char where[128], text[512];
     limit_ask_position(where, sizeof(where));
     int n = snprintf(text, sizeof(text),
-                     "ocean-run: %s: one call has used more than 10 s of CPU and cannot be interrupted (a pattern that "
+                     "ocean-run: %s: one call has used more than %g s of CPU and cannot be interrupted (a pattern that "
                      "backtracks?); the process ends\n",
-                     where[0] ? where : "the script");
+                     where[0] ? where : "the script", (double)stuck_ns / 1e9);
     ssize_t ignored = write(STDERR_FILENO, text, (size_t)n);
     (void)ignored;
     _exit(1);
@@ -53,15 +54,15 @@ static void look(struct look *k)
         *k = (struct look){.beat = now.beat, .cpu_ns = cpu, .mono_ns = mono};
         return;
     }
-    if (cpu - k->cpu_ns > STUCK_CPU_NS)
+    if (cpu - k->cpu_ns > stuck_ns)
         end_process();
-    if (!k->warned && mono - k->mono_ns > BLOCKED_NS && cpu - k->cpu_ns < BLOCKED_NS / 4) {
+    if (!k->warned && mono - k->mono_ns > blocked_ns && cpu - k->cpu_ns < blocked_ns / 4) {
         char where[128];
         limit_ask_position(where, sizeof(where));
         log_warn(
-            "%s: a call has blocked the whole process for more than 1 s; io and os functions stop everything else, "
+            "%s: a call has blocked the whole process for more than %g s; io and os functions stop everything else, "
             "use the ocean library where it has the function",
-            where[0] ? where : "the script");
+            where[0] ? where : "the script", (double)blocked_ns / 1e9);
         k->warned = true;
     }
 }
@@ -83,6 +84,12 @@ static void *watch(void *arg)
     }
     pthread_mutex_unlock(&lock);
     return NULL;
+}
+
+void watchdog_limits(unsigned stuck_ms, unsigned blocked_ms)
+{
+    stuck_ns = stuck_ms * MS;
+    blocked_ns = blocked_ms * MS;
 }
 
 void watchdog_start(void)

@@ -1,5 +1,8 @@
 /* Limits: endless loops of every kind end and name their line, memory is capped, dangerous corners are off; whatever
  * happens the process and the other handlers go on. */
+#include <sys/wait.h>
+
+#include "script/watchdog.h"
 #include "unit/script/support.h"
 
 #define CPU 0.15
@@ -218,6 +221,46 @@ static void bytecode_files(void **state)
     rig_free(r);
 }
 
+/* A call that no hook can stop ends the process, with the script's line; one that blocks gets a warning. In children.
+ */
+static void run_child(const char *body, int *ret_status, char *text, size_t cap)
+{
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], STDERR_FILENO);
+        close(fds[0]);
+        watchdog_limits(300, 200);
+        setenv("TEST_LOG", "warning", 1);
+        struct rig *r = rig_handler(body);
+        rig_free(r);
+        _exit(0);
+    }
+    close(fds[1]);
+    size_t n = 0;
+    ssize_t k;
+    while (n + 1 < cap && (k = read(fds[0], text + n, cap - 1 - n)) > 0)
+        n += (size_t)k;
+    text[n] = 0;
+    close(fds[0]);
+    waitpid(pid, ret_status, 0);
+}
+
+static void watchdog(void **state)
+{
+    int status;
+    char text[8192];
+    (void)state;
+    run_child("local s = ('a'):rep(60)\n return s:find(('a*'):rep(30) .. 'b')", &status, text, sizeof(text));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    assert_has(text, "s.lua:3: one call has used more than 0.3 s of CPU and cannot be interrupted");
+    run_child("os.execute('sleep 1.5')", &status, text, sizeof(text));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_has(text, "s.lua:2: a call has blocked the whole process for more than 0.2 s");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +278,7 @@ int main(void)
         cmocka_unit_test(documents_count),
         cmocka_unit_test(dangerous_corners),
         cmocka_unit_test(bytecode_files),
+        cmocka_unit_test(watchdog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
