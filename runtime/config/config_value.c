@@ -1,4 +1,5 @@
-/* Values come as JSON: texts from the environment and from providers are strings, so every type also reads a string. */
+/* Values come as JSON: texts from the environment and from providers are strings, so every type also reads a
+ * string. */
 #include "config/config_value.h"
 
 #include <string.h>

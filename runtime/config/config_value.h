@@ -4,7 +4,15 @@
 #include "json/json.h"
 #include "json/write.h"
 
-enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_NUMBER, CONFIG_BOOLEAN, CONFIG_OBJECT, CONFIG_ARRAY, CONFIG_URL };
+enum config_type {
+    CONFIG_STRING,
+    CONFIG_INTEGER,
+    CONFIG_NUMBER,
+    CONFIG_BOOLEAN,
+    CONFIG_OBJECT,
+    CONFIG_ARRAY,
+    CONFIG_URL
+};
 
 /* false if there is no such type. */
 bool config_type_of(struct str name, enum config_type *ret);

@@ -1,5 +1,5 @@
-/* A definition is filled from two sides: definition_load reads files before the script runs, definition_add takes what the script
- * hands to ocean.define. A part may come from one side only. */
+/* A definition is filled from two sides: definition_load reads files before the script runs, definition_add
+ * takes what the script hands to ocean.define. A part may come from one side only. */
 #define LOG_GROUP "config"
 #include "config/definition.h"
 
@@ -52,32 +52,37 @@ int definition_problems(const struct buf *problems, struct err *e)
     return rc;
 }
 
-/* ocean.define -------------------------------------------------------------------------------------------------------- */
+/* ocean.define
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Keys whose value is a list in the schemas of Port and of the mapping document. */
 static bool is_list_key(struct str key)
 {
-    static const char *const keys[] = {"blueprints", "resources", "configurations", "config",  "actions", "scorecards",
-                                       "pages",      "required",  "enum",           "rules",   "data",    "levels",
-                                       "widgets",    "exportEnvVariables",          "mappings"};
+    static const char *const keys[] = {
+        "blueprints", "resources",          "configurations", "config", "actions", "scorecards",
+        "pages",      "required",           "enum",           "rules",  "data",    "levels",
+        "widgets",    "exportEnvVariables", "mappings"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (str_is(key, keys[i]))
             return !str_is(key, "mappings");
     return false;
 }
 
-/* Below these keys stand names a person chose (or an integration's own selector), which mean nothing to the schema. */
+/* Below these keys stand names a person chose (or an integration's own selector), which mean nothing to the
+ * schema. */
 static bool holds_free_names(struct str key)
 {
-    static const char *const keys[] = {"properties", "relations", "mirrorProperties", "calculationProperties",
-                                       "aggregationProperties", "selector", "default"};
+    static const char *const keys[] = {
+        "properties", "relations", "mirrorProperties", "calculationProperties", "aggregationProperties",
+        "selector",   "default"};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (str_is(key, keys[i]))
             return true;
     return false;
 }
 
-/* Copies a table; an empty object under a list's key becomes an empty list. Depth is bounded by what Lua tables convert to. */
+/* Copies a table; an empty object under a list's key becomes an empty list. Depth is bounded by what Lua
+ * tables convert to. */
 static void copy_table(struct jw *w, struct json v, bool free_names)
 {
     if (json_is_obj(v)) {
@@ -122,12 +127,13 @@ static struct json_doc *copy_part(struct json root, struct str key)
 
 static int twice(const char *what, const char *from, const char *before, struct err *e)
 {
-    return ERR(e, ERR_CONFIG, "%s: %s is given here and in %s; keep one of them", from, what, before ? before : "another place");
+    return ERR(e, ERR_CONFIG, "%s: %s is given here and in %s; keep one of them", from, what,
+               before ? before : "another place");
 }
 
 /* Takes one part over; `slot` must be free. */
-static int take_part(struct json root, struct str key, struct json_doc **slot, char **slot_from, const char *from,
-                     struct err *e)
+static int take_part(struct json root, struct str key, struct json_doc **slot, char **slot_from,
+                     const char *from, struct err *e)
 {
     struct json_doc *d = copy_part(root, key);
     if (!d)
@@ -203,9 +209,11 @@ static int check_keys(struct json table, const char *from, struct err *e)
                 near = keys[i];
         }
         if (!known)
-            return ERR(e, ERR_CONFIG, "%s: unknown field \"%.*s\"%s%s%s; known are type, version, blueprints, mapping, config, "
-                                      "actions, scorecards and pages",
-                       from, STR_FMT(it.key), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+            return ERR(
+                e, ERR_CONFIG,
+                "%s: unknown field \"%.*s\"%s%s%s; known are type, version, blueprints, mapping, config, "
+                "actions, scorecards and pages",
+                from, STR_FMT(it.key), near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     return 0;
 }
@@ -238,21 +246,23 @@ int definition_add(struct definition *d, struct json table, const char *from, st
 {
     int rc;
     if (!json_is_obj(table))
-        return ERR(e, ERR_CONFIG, "%s: expected a table with named fields, got %s", from, json_type_name(json_type(table)));
+        return ERR(e, ERR_CONFIG, "%s: expected a table with named fields, got %s", from,
+                   json_type_name(json_type(table)));
     if ((rc = check_keys(table, from, e)) < 0 || (rc = take_word(table, "type", &d->type, from, e)) < 0 ||
         (rc = take_word(table, "version", &d->version, from, e)) < 0 ||
         (rc = take_part(table, STR("blueprints"), &d->blueprints, &d->blueprints_from, from, e)) < 0 ||
         (rc = take_part(table, STR("mapping"), &d->mapping, &d->mapping_from, from, e)) < 0 ||
         (rc = take_part(table, STR("actions"), &d->actions, NULL, from, e)) < 0 ||
         (rc = take_part(table, STR("scorecards"), &d->scorecards, NULL, from, e)) < 0 ||
-        (rc = take_part(table, STR("pages"), &d->pages, NULL, from, e)) < 0 || (rc = take_config(d, table, from, e)) < 0)
+        (rc = take_part(table, STR("pages"), &d->pages, NULL, from, e)) < 0 ||
+        (rc = take_config(d, table, from, e)) < 0)
         return rc;
     d->blueprints_inline |= !json_is_nil(json_get_c(table, "blueprints"));
     d->mapping_inline |= !json_is_nil(json_get_c(table, "mapping"));
     return check_inline(d, table, from, e);
 }
 
-/* Identity ------------------------------------------------------------------------------------------------------------ */
+/* ---- Identity ---- */
 
 /* The script's stem, or its folder's name when it is called integration.lua; NULL without a script. */
 static char *script_name(const struct settings *s)
@@ -303,18 +313,24 @@ static bool has_control(const char *s)
 int definition_identity(const struct definition *d, const struct settings *s, char **type, char **identifier,
                         char **version, struct err *e)
 {
-    char *t = s->type ? xstrdup(s->type) : d->type ? xstrdup(d->type) : d->project_name ? xstrdup(d->project_name) : NULL;
+    char *t = s->type           ? xstrdup(s->type)
+              : d->type         ? xstrdup(d->type)
+              : d->project_name ? xstrdup(d->project_name)
+                                : NULL;
     if (!t)
         t = spec_text(d, STR("type"));
     if (!t)
         t = script_name(s);
     if (!t)
-        return ERR(e, ERR_CONFIG, "integration.type (OCEAN__INTEGRATION__TYPE): no type can be found; set it, or declare it with "
-                                  "ocean.define { type = \"...\" }");
+        return ERR(
+            e, ERR_CONFIG,
+            "integration.type (OCEAN__INTEGRATION__TYPE): no type can be found; set it, or declare it with "
+            "ocean.define { type = \"...\" }");
     lower(t);
     char *id = s->identifier ? xstrdup(s->identifier) : xasprintf("my-%s-integration", t);
     if (has_control(t) || has_control(id)) {
-        int rc = ERR(e, ERR_CONFIG, "the integration's type or identifier holds control characters: \"%s\", \"%s\"", t, id);
+        int rc = ERR(e, ERR_CONFIG,
+                     "the integration's type or identifier holds control characters: \"%s\", \"%s\"", t, id);
         free(t);
         free(id);
         return rc;

@@ -1,5 +1,5 @@
-/* What the runtime itself relies on is checked here, with the place in the file; the rest of a blueprint, action or page is
- * Port's to judge, which answers with a message of its own. */
+/* What the runtime itself relies on is checked here, with the place in the file; the rest of a blueprint,
+ * action or page is Port's to judge, which answers with a message of its own. */
 #include "config/definition_check.h"
 
 #include <stdlib.h>
@@ -10,7 +10,8 @@
 #include "config/config_value.h"
 #include "config/mapping_check.h"
 
-/* Starts a line for the value at `pointer`. An absent value has no mark: the nearest one above it is taken. */
+/* Starts a line for the value at `pointer`. An absent value has no mark: the nearest one above it is taken.
+ */
 static void start_line(const struct part *p, const char *pointer, const char *path)
 {
     int line, col;
@@ -27,7 +28,8 @@ static void start_line(const struct part *p, const char *pointer, const char *pa
     free(at);
 }
 
-static void complain(const struct part *p, const char *pointer, const char *path, struct json got, const char *expected)
+static void complain(const struct part *p, const char *pointer, const char *path, struct json got,
+                     const char *expected)
 {
     start_line(p, pointer, path);
     buf_addf(p->problems, "expected %s, got ", expected);
@@ -39,8 +41,8 @@ static void complain(const struct part *p, const char *pointer, const char *path
 }
 
 /* Member `key` (dotted: a member of a member) of the object at path/pointer is complained about. */
-static void complain_key(const struct part *p, const char *pointer, const char *path, const char *key, struct json got,
-                         const char *expected)
+static void complain_key(const struct part *p, const char *pointer, const char *path, const char *key,
+                         struct json got, const char *expected)
 {
     char *inner = xasprintf("%s/%s", pointer, key), *name = xasprintf("%s.%s", path, key);
     for (char *c = inner + strlen(pointer); *c; c++)
@@ -51,14 +53,15 @@ static void complain_key(const struct part *p, const char *pointer, const char *
     free(name);
 }
 
-/* Spec -------------------------------------------------------------------------------------------------------------- */
+/* ---- Spec ---- */
 
 static void check_type(const struct part *p, struct json c, const char *path, const char *pointer)
 {
     struct json type = json_get_c(c, "type"), fallback = json_get_c(c, "default");
     enum config_type t;
     if (!config_type_of(json_str(type), &t)) {
-        complain_key(p, pointer, path, "type", type, "one of string, integer, number, boolean, object, array, url");
+        complain_key(p, pointer, path, "type", type,
+                     "one of string, integer, number, boolean, object, array, url");
         return;
     }
     struct buf out;
@@ -91,7 +94,8 @@ void check_configurations(const struct part *p, struct json list, const char *pa
     size_t i = 0;
     if (!json_is_arr(list)) {
         if (!json_is_nil(list))
-            complain(p, pointer, path, list, "a list of configurations (name, type, required, default, sensitive)");
+            complain(p, pointer, path, list,
+                     "a list of configurations (name, type, required, default, sensitive)");
         return;
     }
     for (struct json_iter it = json_iter(list); json_next(&it); i++) {
@@ -111,9 +115,10 @@ void check_spec(const struct part *p)
     check_configurations(p, json_get_c(p->root, "configurations"), "configurations", "/configurations");
 }
 
-/* Blueprints and the rest --------------------------------------------------------------------------------------------- */
+/* ---- Blueprints and the rest ---- */
 
-static void check_blueprint(const struct part *p, struct json b, const char *path, const char *pointer, struct strmap *seen)
+static void check_blueprint(const struct part *p, struct json b, const char *path, const char *pointer,
+                            struct strmap *seen)
 {
     static const char *const objects[] = {"schema", "relations", "mirrorProperties", "calculationProperties",
                                           "aggregationProperties"};
@@ -136,11 +141,13 @@ static void check_blueprint(const struct part *p, struct json b, const char *pat
             complain_key(p, pointer, path, objects[i], v, "an object");
     }
     if (!json_is_nil(properties) && !json_is_obj(properties))
-        complain_key(p, pointer, path, "schema.properties", properties, "an object: property name to its schema");
+        complain_key(p, pointer, path, "schema.properties", properties,
+                     "an object: property name to its schema");
     for (struct json_iter it = json_iter(json_get_c(b, "relations")); it.obj && json_next(&it);)
         if (!json_str(json_get_c(it.val, "target")).n) {
             char *key = xasprintf("relations.%.*s.target", STR_FMT(it.key));
-            complain_key(p, pointer, path, key, json_get_c(it.val, "target"), "the identifier of a blueprint");
+            complain_key(p, pointer, path, key, json_get_c(it.val, "target"),
+                         "the identifier of a blueprint");
             free(key);
         }
 }
@@ -186,7 +193,8 @@ void check_scorecards(const struct part *p)
     for (struct json_iter it = json_iter(p->root); !it.obj && json_next(&it); i++) {
         char *pointer = xasprintf("/%zu", i), *path = xasprintf("scorecards[%zu]", i);
         if (json_is_obj(it.val) && !json_str(json_get_c(it.val, "blueprint")).n)
-            complain_key(p, pointer, path, "blueprint", json_get_c(it.val, "blueprint"), "the identifier of a blueprint");
+            complain_key(p, pointer, path, "blueprint", json_get_c(it.val, "blueprint"),
+                         "the identifier of a blueprint");
         if (json_is_obj(it.val) && !json_is_arr(json_get_c(it.val, "data")))
             complain_key(p, pointer, path, "data", json_get_c(it.val, "data"), "a list of scorecards");
         free(pointer);

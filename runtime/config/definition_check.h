@@ -1,4 +1,5 @@
-/* definition_check.h: the shapes of the parts of a definition (runtime R-60 to R-65). Private to config/. Pure.
+/* definition_check.h: the shapes of the parts of a definition (runtime R-60 to R-65). Private to config/.
+ * Pure.
  *
  * Problems are lines "file:line:column: path: message"; without marks the place is what `from` says. */
 #pragma once

@@ -1,6 +1,6 @@
-/* integration.config against the spec (runtime 2.9): every declared key gets a value, a default or null; undeclared keys are
- * dropped with a word about it. A key is looked up exactly first and then without its separators and case (R-45), because
- * environments and charts spell digits and capitals differently. */
+/* integration.config against the spec (runtime 2.9): every declared key gets a value, a default or null;
+ * undeclared keys are dropped with a word about it. A key is looked up exactly first and then without its
+ * separators and case (R-45), because environments and charts spell digits and capitals differently. */
 #define LOG_GROUP "config"
 #include <ctype.h>
 #include <stdlib.h>
@@ -58,7 +58,8 @@ static void start_problem(const struct config *c, const char *key)
 }
 
 /* The value given for a declared key; missing if none. Two loose matches are a problem. */
-static struct json find_value(const struct config *c, const char *key, const char **ret_found, bool *ret_ambiguous)
+static struct json find_value(const struct config *c, const char *key, const char **ret_found,
+                              bool *ret_ambiguous)
 {
     struct json v = json_get(c->raw, str_of(key)), found = JSON_NONE;
     *ret_found = key;
@@ -75,7 +76,8 @@ static struct json find_value(const struct config *c, const char *key, const cha
         }
         *ret_ambiguous = true;
         start_problem(c, key);
-        buf_addf(c->problems, "both \"%s\" and \"%.*s\" are given; keep one of them\n", *ret_found, STR_FMT(it.key));
+        buf_addf(c->problems, "both \"%s\" and \"%.*s\" are given; keep one of them\n", *ret_found,
+                 STR_FMT(it.key));
     }
     return found;
 }
@@ -119,7 +121,8 @@ static void warn_enum(const struct config *c, size_t i, struct json v, bool sens
     buf_done(&text);
 }
 
-static void bad_value(const struct config *c, const char *found, enum config_type t, struct json v, bool sensitive)
+static void bad_value(const struct config *c, const char *found, enum config_type t, struct json v,
+                      bool sensitive)
 {
     start_problem(c, found);
     buf_addf(c->problems, "expected %s, got ", config_type_expected(t));
@@ -138,7 +141,8 @@ static void use_default(struct config *c, size_t i, enum config_type t)
     if (!json_is_nil(fallback)) {
         if (!config_value_write(t, fallback, &c->w)) {
             start_problem(c, c->keys[i]);
-            buf_addf(c->problems, "the declared default does not fit: expected %s\n", config_type_expected(t));
+            buf_addf(c->problems, "the declared default does not fit: expected %s\n",
+                     config_type_expected(t));
         }
         return;
     }
@@ -156,7 +160,8 @@ static void write_key(struct config *c, size_t i)
     bool ambiguous = false, sensitive = json_is_true(json_get_c(c->declared[i], "sensitive"));
     if (!config_type_of(json_str(json_get_c(c->declared[i], "type")), &t)) {
         start_problem(c, c->keys[i]);
-        buf_addf(c->problems, "is declared with an unknown type: %.*s\n", STR_FMT(json_str(json_get_c(c->declared[i], "type"))));
+        buf_addf(c->problems, "is declared with an unknown type: %.*s\n",
+                 STR_FMT(json_str(json_get_c(c->declared[i], "type"))));
     }
     struct json v = find_value(c, c->keys[i], &found, &ambiguous);
     jw_key(&c->w, str_of(c->keys[i]));
@@ -188,8 +193,8 @@ static void warn_undeclared(const struct config *c)
                 near = c->keys[i];
         }
         if (!used)
-            log_warn("integration.config.%.*s is not declared in the spec and is ignored%s%s%s", STR_FMT(it.key),
-                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+            log_warn("integration.config.%.*s is not declared in the spec and is ignored%s%s%s",
+                     STR_FMT(it.key), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
 }
 
@@ -224,15 +229,19 @@ static void cross_rules(const struct definition *d, const struct settings *s, st
     if (runtime && strcmp(runtime, "Saas") == 0) {
         struct json enabled = json_path(spec, STR("saas.enabled"));
         if (!spec.v)
-            buf_adds(problems, "runtime (OCEAN__RUNTIME): Saas needs a .port/spec file to tell whether running there is safe\n");
+            buf_adds(problems, "runtime (OCEAN__RUNTIME): Saas needs a .port/spec file to tell whether "
+                               "running there is safe\n");
         else if (json_is_bool(enabled) && !json_is_true(enabled))
-            buf_adds(problems, "runtime (OCEAN__RUNTIME): the spec says saas.enabled: false; this integration cannot run as "
-                               "Saas\n");
+            buf_adds(
+                problems,
+                "runtime (OCEAN__RUNTIME): the spec says saas.enabled: false; this integration cannot run as "
+                "Saas\n");
     }
     if (settings_value(s, "actions_processor.enabled")->number != 0 &&
         !json_is_true(json_get_c(spec, "actionsProcessingEnabled")))
-        buf_adds(problems, "actions_processor.enabled (OCEAN__ACTIONS_PROCESSOR__ENABLED): the spec does not say "
-                           "actionsProcessingEnabled: true\n");
+        buf_adds(problems,
+                 "actions_processor.enabled (OCEAN__ACTIONS_PROCESSOR__ENABLED): the spec does not say "
+                 "actionsProcessingEnabled: true\n");
 }
 
 static void write_config(struct config *c, const struct definition *d)
@@ -263,8 +272,8 @@ static void mask_problems(struct buf *problems)
     buf_done(&masked);
 }
 
-int definition_config(const struct definition *d, const struct settings *s, struct json_doc **ret, struct buf *problems,
-                      struct err *e)
+int definition_config(const struct definition *d, const struct settings *s, struct json_doc **ret,
+                      struct buf *problems, struct err *e)
 {
     struct buf text;
     buf_init(&text, BUF_NO_LIMIT);

@@ -1,5 +1,5 @@
-/* The .port folder (runtime section 3). Each file is parsed with marks, so that a problem names line and column; problems of
- * all files are gathered before anything is given up. */
+/* The .port folder (runtime section 3). Each file is parsed with marks, so that a problem names line and
+ * column; problems of all files are gathered before anything is given up. */
 #define LOG_GROUP "config"
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +16,8 @@
 
 enum resource { RES_BLUEPRINTS, RES_ACTIONS, RES_SCORECARDS, RES_PAGES, RES_MAPPING, RES_COUNT };
 
-static const char *const stems[RES_COUNT] = {"blueprints", "actions", "scorecards", "pages", "port-app-config"};
+static const char *const stems[RES_COUNT] = {"blueprints", "actions", "scorecards", "pages",
+                                             "port-app-config"};
 static const char *const extensions[] = {".json", ".yaml", ".yml"};
 
 static bool is_folder(const char *path)
@@ -54,7 +55,7 @@ static void load_spec(struct definition *d, const struct settings *s, struct buf
     }
 }
 
-/* Resources --------------------------------------------------------------------------------------------------------- */
+/* ---- Resources ---- */
 
 /* Which resource a file name stands for: -1 none of ours; a wrong extension is told through *ret_bad. */
 static int resource_of(const char *name, bool *ret_bad)
@@ -149,7 +150,8 @@ static void load_folder(struct definition *d, const char *folder, struct buf *pr
         int r = resource_of(names[i], &bad);
         char *path = xasprintf("%s/%s", folder, names[i]);
         if (r >= 0 && (bad || is_folder(path)))
-            buf_addf(problems, "%s: expected a file %s.json, %s.yaml or %s.yml\n", path, stems[r], stems[r], stems[r]);
+            buf_addf(problems, "%s: expected a file %s.json, %s.yaml or %s.yml\n", path, stems[r], stems[r],
+                     stems[r]);
         else if (r >= 0 && seen[r])
             buf_addf(problems, "%s: there is %s beside it; keep one of them\n", path, seen[r]);
         else if (r >= 0)

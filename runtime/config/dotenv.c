@@ -1,6 +1,6 @@
-/* The .env format as people write it: NAME=value lines, `export` allowed, # comments, single quotes (literal), double quotes
- * (escapes, may run over lines), ${NAME} and ${NAME:-default} outside single quotes, looked up in the process environment
- * first and then among the names above. */
+/* The .env format as people write it: NAME=value lines, `export` allowed, # comments, single quotes
+ * (literal), double quotes (escapes, may run over lines), ${NAME} and ${NAME:-default} outside single quotes,
+ * looked up in the process environment first and then among the names above. */
 #include "config/settings_sources.h"
 
 #include <ctype.h>
@@ -46,7 +46,8 @@ static const char *lookup(struct parser *d, struct str name)
     return v ? v : strmap_get(d->out, name);
 }
 
-/* Expands ${NAME} and ${NAME:-default} at the parser's position, which is behind "${"; false: no closing brace. */
+/* Expands ${NAME} and ${NAME:-default} at the parser's position, which is behind "${"; false: no closing
+ * brace. */
 static bool expand(struct parser *d, struct buf *value)
 {
     const char *close = memchr(d->p, '}', (size_t)(d->end - d->p));
@@ -92,9 +93,7 @@ static void add_escape(struct parser *d, struct buf *value)
     case '\\':
     case '$':
     case '\'': buf_addc(value, c); break;
-    default:
-        buf_addc(value, '\\');
-        buf_addc(value, c);
+    default: buf_addc(value, '\\'); buf_addc(value, c);
     }
 }
 

@@ -1,6 +1,7 @@
-/* One walk that validates and writes at the same time. The place is kept twice, as a readable path for people and as a JSON
- * pointer for the marks of a YAML file; both are cut back when a level ends. After a problem the walk goes on with the next
- * field, so that one run of the program shows everything; the text written by then is not used. */
+/* One walk that validates and writes at the same time. The place is kept twice, as a readable path for people
+ * and as a JSON pointer for the marks of a YAML file; both are cut back when a level ends. After a problem
+ * the walk goes on with the next field, so that one run of the program shows everything; the text written by
+ * then is not used. */
 #include "config/mapping_check.h"
 
 #include <math.h>
@@ -20,7 +21,7 @@ struct place {
     size_t path, pointer;
 };
 
-/* Place ----------------------------------------------------------------------------------------------------------- */
+/* ---- Place ---- */
 
 static struct place enter_key(struct check *c, struct str key)
 {
@@ -83,13 +84,14 @@ static void missing(struct check *c, struct json obj, const char *key, const cha
             break;
         }
     }
-    struct mapping_problem p = {c->path.n ? buf_cstr(&c->path) : "mapping", buf_cstr(&c->pointer), buf_cstr(&text)};
+    struct mapping_problem p = {c->path.n ? buf_cstr(&c->path) : "mapping", buf_cstr(&c->pointer),
+                                buf_cstr(&text)};
     c->problems++;
     c->report(c->arg, &p);
     buf_done(&text);
 }
 
-/* Values ---------------------------------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 /* A jq text; numbers and booleans are taken as their text (S-21, S-22). */
 static bool jq_text(struct check *c, struct json v)
@@ -217,8 +219,9 @@ static void check_map(struct check *c, struct json v, bool relations)
 {
     jw_obj(&c->w);
     if (!json_is_obj(v) && !json_is_null(v))
-        problem(c, v, relations ? "an object: relation name to jq expression or search query"
-                                : "an object: property name to jq expression");
+        problem(c, v,
+                relations ? "an object: relation name to jq expression or search query"
+                          : "an object: property name to jq expression");
     for (struct json_iter it = json_iter(v); it.obj && json_next(&it);) {
         jw_key(&c->w, it.key);
         struct place p = enter_key(c, it.key);
@@ -254,7 +257,7 @@ static void check_bool(struct check *c, struct json v, bool fallback)
     jw_bool(&c->w, b);
 }
 
-/* Levels ---------------------------------------------------------------------------------------------------------- */
+/* ---- Levels ---- */
 
 enum field { FIELD_JQ, FIELD_JQ_NULL, FIELD_QUERY, FIELD_QUERY_NULL, FIELD_PROPERTIES, FIELD_RELATIONS };
 
@@ -262,8 +265,9 @@ static const struct {
     const char *name;
     enum field what;
 } fields[] = {
-    {"identifier", FIELD_QUERY},   {"blueprint", FIELD_JQ},           {"title", FIELD_JQ_NULL},          {"icon", FIELD_JQ_NULL},
-    {"team", FIELD_QUERY_NULL},    {"properties", FIELD_PROPERTIES},  {"relations", FIELD_RELATIONS},
+    {"identifier", FIELD_QUERY},    {"blueprint", FIELD_JQ},    {"title", FIELD_JQ_NULL},
+    {"icon", FIELD_JQ_NULL},        {"team", FIELD_QUERY_NULL}, {"properties", FIELD_PROPERTIES},
+    {"relations", FIELD_RELATIONS},
 };
 
 static void check_field(struct check *c, struct str key, struct json v)
@@ -467,7 +471,7 @@ static void check_resources(struct check *c, struct json list)
     jw_end_arr(&c->w);
 }
 
-/* Options --------------------------------------------------------------------------------------------------------- */
+/* ---- Options ---- */
 
 static const struct {
     const char *name, *snake;
@@ -522,8 +526,8 @@ static void check_options(struct check *c, struct json root)
     }
 }
 
-size_t mapping_check(struct json root, struct buf *normalised, void (*report)(void *arg, const struct mapping_problem *p),
-                     void *arg)
+size_t mapping_check(struct json root, struct buf *normalised,
+                     void (*report)(void *arg, const struct mapping_problem *p), void *arg)
 {
     struct check c = {.w = jw_on(normalised), .report = report, .arg = arg};
     buf_init(&c.path, BUF_NO_LIMIT);

@@ -1,5 +1,6 @@
-/* Parsing is check, then bind: mapping_check writes a normalised text, which is parsed into the document this struct owns, so
- * that everybody behind finds texts where jq is expected and JSON booleans where flags are. */
+/* Parsing is check, then bind: mapping_check writes a normalised text, which is parsed into the document this
+ * struct owns, so that everybody behind finds texts where jq is expected and JSON booleans where flags are.
+ */
 #include "config/mapping_doc.h"
 
 #include <stdlib.h>
@@ -15,7 +16,8 @@ static bool flag_of(struct json obj, struct str key, bool fallback)
     return json_is_bool(v) ? json_is_true(v) : fallback;
 }
 
-static void bind_resource(struct mapping_resource *r, struct json raw, int index, struct json mappings, int variant)
+static void bind_resource(struct mapping_resource *r, struct json raw, int index, struct json mappings,
+                          int variant)
 {
     struct json port = json_get_c(raw, "port"), selector = json_get_c(raw, "selector");
     struct json query = json_get_c(selector, "query"), name = json_get_c(port, "itemsToParseName");
@@ -61,7 +63,8 @@ static void bind(struct mapping_doc *m)
 }
 
 int mapping_doc_parse_all(struct json root, struct mapping_doc **ret,
-                          void (*report)(void *arg, const struct mapping_problem *p), void *arg, struct err *e)
+                          void (*report)(void *arg, const struct mapping_problem *p), void *arg,
+                          struct err *e)
 {
     struct buf text;
     struct json_doc *doc = NULL;
@@ -117,7 +120,7 @@ void mapping_doc_free(struct mapping_doc *m)
     free(m);
 }
 
-/* Writing back ------------------------------------------------------------------------------------------------------ */
+/* ---- Writing back ---- */
 
 /* Copies without null members; a selector is the integration's and stays as it is. */
 static void write_given(struct jw *w, struct json v)
@@ -146,8 +149,8 @@ static void write_given(struct jw *w, struct json v)
 
 static bool is_written_first(struct str key)
 {
-    static const char *const names[] = {"deleteDependentEntities", "createMissingRelatedEntities", "enableMergeEntity",
-                                        "entityDeletionThreshold", "resources"};
+    static const char *const names[] = {"deleteDependentEntities", "createMissingRelatedEntities",
+                                        "enableMergeEntity", "entityDeletionThreshold", "resources"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_is(key, names[i]))
             return true;

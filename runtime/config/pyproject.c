@@ -1,5 +1,6 @@
-/* The two keys we need of a pyproject.toml (runtime R-9). A full TOML parser would be out of proportion: section headers and
- * `key = "value"` lines are what every such file writes these two with; anything else is skipped. */
+/* The two keys we need of a pyproject.toml (runtime R-9). A full TOML parser would be out of proportion:
+ * section headers and `key = "value"` lines are what every such file writes these two with; anything else is
+ * skipped. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -57,7 +58,8 @@ void pyproject_read(struct str text, char **ret_name, char **ret_version)
         else if (str_is(key, "version"))
             keep(&version[at], value);
     }
-    enum section use = project ? SECTION_PROJECT : SECTION_POETRY, other = project ? SECTION_POETRY : SECTION_PROJECT;
+    enum section use = project ? SECTION_PROJECT : SECTION_POETRY,
+                 other = project ? SECTION_POETRY : SECTION_PROJECT;
     *ret_name = name[use];
     *ret_version = version[use];
     free(name[other]);

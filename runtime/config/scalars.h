@@ -4,7 +4,8 @@
 #include <stdint.h>
 #include "base/str.h"
 
-/* Decimal integer; blanks around it, a sign, single `_` between digits and a zero fraction ("5.0") are allowed. */
+/* Decimal integer; blanks around it, a sign, single `_` between digits and a zero fraction ("5.0") are
+ * allowed. */
 bool scalar_int(struct str s, int64_t *ret);
 /* A finite decimal number, blanks around it allowed. */
 bool scalar_number(struct str s, double *ret);

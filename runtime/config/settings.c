@@ -1,5 +1,6 @@
-/* Loading: find the script, put all sources into one tree (highest first), check every known setting, warn about unknown
- * names, fill the struct. Nothing stops at the first problem: `problems` gets one line each (runtime R-57). */
+/* Loading: find the script, put all sources into one tree (highest first), check every known setting, warn
+ * about unknown names, fill the struct. Nothing stops at the first problem: `problems` gets one line each
+ * (runtime R-57). */
 #define LOG_GROUP "config"
 #include "config/settings.h"
 
@@ -120,7 +121,8 @@ static void warn_unknown(const struct tree_node *n, struct str dotted)
     if (near)
         settings_env_name(&env, str_of(near));
     log_warn("unknown setting %.*s (from %s) is ignored%s%s%s%s%s", STR_FMT(dotted), n->place,
-             near ? "; did you mean " : "", near ? near : "", near ? " (" : "", near ? buf_cstr(&env) : "", near ? ")?" : "");
+             near ? "; did you mean " : "", near ? near : "", near ? " (" : "", near ? buf_cstr(&env) : "",
+             near ? ")?" : "");
     buf_done(&env);
 }
 
@@ -196,7 +198,8 @@ int settings_load(const struct settings_flags *f, struct settings **ret, struct 
     load_sources(s, f, problems);
     walk_names(&s->all->tree.root, problems);
     for (size_t i = 0; i < settings_table_n; i++)
-        setting_check(&settings_table[i], tree_find(&s->all->tree, settings_table[i].name), &s->all->values[i], problems);
+        setting_check(&settings_table[i], tree_find(&s->all->tree, settings_table[i].name),
+                      &s->all->values[i], problems);
     settings_fill(s, f, problems);
     keep_config(s);
     size_t n = count_lines(problems);

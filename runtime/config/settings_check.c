@@ -1,5 +1,6 @@
-/* One function a type would be eleven small files' worth of ceremony: `accept` is the list of types in one switch, over the text
- * of the value. JSON numbers and booleans come as their text, so all sources are judged alike. */
+/* One function a type would be eleven small files' worth of ceremony: `accept` is the list of types in one
+ * switch, over the text of the value. JSON numbers and booleans come as their text, so all sources are judged
+ * alike. */
 #include "config/settings_check.h"
 
 #include <stdlib.h>
@@ -100,7 +101,10 @@ static void brokers(struct str text, struct buf *out)
     buf_addstr(out, text);
 }
 
-static bool in_range(const struct setting *s, double d) { return (s->min == 0 && s->max == 0) || (d >= s->min && d <= s->max); }
+static bool in_range(const struct setting *s, double d)
+{
+    return (s->min == 0 && s->max == 0) || (d >= s->min && d <= s->max);
+}
 
 static bool accept_int(const struct setting *s, struct str text, struct setting_value *v, struct buf *out)
 {
@@ -165,7 +169,8 @@ static bool is_blank(const struct setting *s, const struct tree_node *node)
     return s->type != SETTING_STRING && s->type != SETTING_BROKERS && t.p && !str_trim(t).n;
 }
 
-void setting_check(const struct setting *s, const struct tree_node *node, struct setting_value *v, struct buf *problems)
+void setting_check(const struct setting *s, const struct tree_node *node, struct setting_value *v,
+                   struct buf *problems)
 {
     *v = (struct setting_value){0};
     if (!node || is_blank(s, node)) {

@@ -45,7 +45,8 @@ int settings_find_script(struct settings *s, const char *script, struct err *e)
         s->script = xasprintf("%s/integration.lua", path);
         if (is_file(s->script))
             return 0;
-        return ERR(e, ERR_CONFIG, "%s: the folder holds no integration.lua; name the script itself or add that file", path);
+        return ERR(e, ERR_CONFIG,
+                   "%s: the folder holds no integration.lua; name the script itself or add that file", path);
     }
     s->script = path;
     s->folder = folder_of(path);
@@ -53,8 +54,10 @@ int settings_find_script(struct settings *s, const char *script, struct err *e)
         return 0;
     char *other = xasprintf("%s.lua", path);
     int rc = is_file(other) ? ERR(e, ERR_CONFIG, "%s: no such file or folder; did you mean %s?", path, other)
-                            : ERR(e, ERR_CONFIG, "%s: no such file or folder; give a .lua file, or a folder that holds "
-                                                 "integration.lua", path);
+                            : ERR(e, ERR_CONFIG,
+                                  "%s: no such file or folder; give a .lua file, or a folder that holds "
+                                  "integration.lua",
+                                  path);
     free(other);
     return rc;
 }
@@ -72,8 +75,14 @@ static char *copy_name(const struct settings *s, const char *dotted)
     return t && str_trim(str_of(t)).n ? xstrdup(t) : NULL;
 }
 
-static double number(const struct settings *s, const char *dotted) { return settings_value(s, dotted)->number; }
-static bool flag(const struct settings *s, const char *dotted) { return settings_value(s, dotted)->number != 0; }
+static double number(const struct settings *s, const char *dotted)
+{
+    return settings_value(s, dotted)->number;
+}
+static bool flag(const struct settings *s, const char *dotted)
+{
+    return settings_value(s, dotted)->number != 0;
+}
 
 static int capped(const struct settings *s, const char *dotted, int limit)
 {
@@ -94,10 +103,13 @@ static void cross_redis(const struct settings *s, struct buf *problems)
         buf_addf(problems, "must be %s with a URL that %s with rediss://\n", tls ? "false" : "true",
                  tls ? "does not start" : "starts");
     }
-    bool cert = settings_text(s, "live_events.redis.cert"), key = settings_text(s, "live_events.redis.private_key");
+    bool cert = settings_text(s, "live_events.redis.cert"),
+         key = settings_text(s, "live_events.redis.private_key");
     if (cert != key) {
-        setting_problem(problems, str_of(cert ? "live_events.redis.private_key" : "live_events.redis.cert"), NULL);
-        buf_addf(problems, "is required because live_events.redis.%s is set\n", cert ? "cert" : "private_key");
+        setting_problem(problems, str_of(cert ? "live_events.redis.private_key" : "live_events.redis.cert"),
+                        NULL);
+        buf_addf(problems, "is required because live_events.redis.%s is set\n",
+                 cert ? "cert" : "private_key");
     }
 }
 

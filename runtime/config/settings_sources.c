@@ -1,8 +1,9 @@
-/* Three readers that end in one tree. They are called from the highest source to the lowest, so each only adds what is not
- * there yet (runtime R-11), and a value provider whose key already has a value is never evaluated (R-33).
+/* Three readers that end in one tree. They are called from the highest source to the lowest, so each only
+ * adds what is not there yet (runtime R-11), and a value provider whose key already has a value is never
+ * evaluated (R-33).
  *
- * Within the environment, deeper names go first: OCEAN__PORT__CLIENT_ID overrides client_id inside OCEAN__PORT='{...}'
- * (R-16), also below integration.config (R-19). */
+ * Within the environment, deeper names go first: OCEAN__PORT__CLIENT_ID overrides client_id inside
+ * OCEAN__PORT='{...}' (R-16), also below integration.config (R-19). */
 #define LOG_GROUP "config"
 #include "config/settings_sources.h"
 
@@ -25,7 +26,7 @@ enum key_style {
 struct variable {
     const char *name; /* as found */
     const char *value;
-    char *dotted;     /* lower case */
+    char *dotted; /* lower case */
     int depth, order;
 };
 
@@ -38,8 +39,8 @@ static void dotted_of(struct buf *out, const struct tree_node *at, struct str na
     buf_addstr(out, name);
 }
 
-static void put_value(struct sources *s, struct tree_node *at, struct str name, struct json v, const struct tree_origin *o,
-                      struct buf *pointer, enum key_style style);
+static void put_value(struct sources *s, struct tree_node *at, struct str name, struct json v,
+                      const struct tree_origin *o, struct buf *pointer, enum key_style style);
 
 /* Members of an object, each under the key its level demands. */
 static void put_members(struct sources *s, struct tree_node *at, struct json obj, const struct tree_origin *o,
@@ -84,11 +85,11 @@ static void put_section_text(struct sources *s, struct tree_node *at, struct str
     buf_init(&pointer, BUF_NO_LIMIT);
     settings_env_name(&env, dotted);
     if (json_parse(str_of(text), &d, &e) < 0) {
-        buf_addf(s->problems, "%.*s (%s, from %s): expected a JSON object: it does not parse\n", STR_FMT(dotted),
-                 buf_cstr(&env), o->place);
+        buf_addf(s->problems, "%.*s (%s, from %s): expected a JSON object: it does not parse\n",
+                 STR_FMT(dotted), buf_cstr(&env), o->place);
     } else if (!json_is_obj(json_root(d))) {
-        buf_addf(s->problems, "%.*s (%s, from %s): expected a JSON object, got %s\n", STR_FMT(dotted), buf_cstr(&env),
-                 o->place, json_type_name(json_type(json_root(d))));
+        buf_addf(s->problems, "%.*s (%s, from %s): expected a JSON object, got %s\n", STR_FMT(dotted),
+                 buf_cstr(&env), o->place, json_type_name(json_type(json_root(d))));
         json_unref(d);
     } else {
         tree_keep(s->tree, d);
@@ -113,7 +114,7 @@ static void put_text(struct sources *s, struct tree_node *at, struct str name, c
     buf_done(&dotted);
 }
 
-/* Value providers (R-30 to R-35) ---------------------------------------------------------------------------------- */
+/* ---- Value providers (R-30 to R-35) ---- */
 
 /* "{{ from env NAME }}": 1 with the name; 0: no provider; -1: looks like one but is not written as one. */
 static int provider_of(struct str text, struct str *ret_provider, struct str *ret_name)
@@ -122,8 +123,8 @@ static int provider_of(struct str text, struct str *ret_provider, struct str *re
     size_t n = 0;
     while (rest.p && n < 5)
         word[n++] = str_split(rest, ' ', &rest);
-    if (n == 5 && !rest.p && str_is(word[0], "{{") && str_is(word[1], "from") && str_is(word[4], "}}") && word[2].n &&
-        word[3].n) {
+    if (n == 5 && !rest.p && str_is(word[0], "{{") && str_is(word[1], "from") && str_is(word[4], "}}") &&
+        word[2].n && word[3].n) {
         *ret_provider = word[2];
         *ret_name = word[3];
         return 1;
@@ -159,14 +160,17 @@ static void put_yaml_string(struct sources *s, struct tree_node *at, struct str 
     dotted_of(&dotted, at, name);
     yaml_where(o->marks, buf_str(pointer), &line, &col);
     if (what < 0) {
-        buf_addf(s->problems, "%s (from %s:%d:%d): a value provider must be the whole value and written exactly "
-                              "\"{{ from env NAME }}\"\n", buf_cstr(&dotted), o->place, line, col);
+        buf_addf(s->problems,
+                 "%s (from %s:%d:%d): a value provider must be the whole value and written exactly "
+                 "\"{{ from env NAME }}\"\n",
+                 buf_cstr(&dotted), o->place, line, col);
     } else if (!str_is(provider, "env")) {
-        log_warn("%s:%d:%d: %s: there is no value provider \"%.*s\", only \"env\"; the setting counts as not given",
+        log_warn("%s:%d:%d: %s: there is no value provider \"%.*s\", only \"env\"; the setting counts as not "
+                 "given",
                  o->place, line, col, buf_cstr(&dotted), STR_FMT(provider));
     } else if (!provided(s, variable)) {
-        log_warn("%s:%d:%d: %s: the variable %.*s is not set; the setting counts as not given", o->place, line, col,
-                 buf_cstr(&dotted), STR_FMT(variable));
+        log_warn("%s:%d:%d: %s: the variable %.*s is not set; the setting counts as not given", o->place,
+                 line, col, buf_cstr(&dotted), STR_FMT(variable));
     } else {
         char *place = xasprintf("%s:%d:%d, variable %.*s", o->place, line, col, STR_FMT(variable));
         put_text(s, at, name, provided(s, variable), &(struct tree_origin){FROM_FILE, place, NULL});
@@ -175,8 +179,8 @@ static void put_yaml_string(struct sources *s, struct tree_node *at, struct str 
     buf_done(&dotted);
 }
 
-static void put_value(struct sources *s, struct tree_node *at, struct str name, struct json v, const struct tree_origin *o,
-                      struct buf *pointer, enum key_style style)
+static void put_value(struct sources *s, struct tree_node *at, struct str name, struct json v,
+                      const struct tree_origin *o, struct buf *pointer, enum key_style style)
 {
     if (json_is_nil(v))
         return;
@@ -197,7 +201,7 @@ static void put_value(struct sources *s, struct tree_node *at, struct str name, 
     buf_done(&dotted);
 }
 
-/* Environment ------------------------------------------------------------------------------------------------------ */
+/* ---- Environment ---- */
 
 static bool starts_nocase(struct str s, const char *prefix)
 {
@@ -208,7 +212,9 @@ static bool starts_nocase(struct str s, const char *prefix)
 /* OCEAN__A_B__C to a_b.c, APPLICATION__PORT to application.port; NULL for names that are not ours. */
 static char *dotted_name(struct str name, int *ret_depth)
 {
-    const char *prefix = starts_nocase(name, "OCEAN__") ? "OCEAN__" : starts_nocase(name, "APPLICATION__") ? "" : NULL;
+    const char *prefix = starts_nocase(name, "OCEAN__")         ? "OCEAN__"
+                         : starts_nocase(name, "APPLICATION__") ? ""
+                                                                : NULL;
     if (!prefix || name.n <= strlen(prefix))
         return NULL;
     struct buf out;
@@ -324,7 +330,8 @@ void sources_dotenv(struct sources *s, struct str text, const char *path)
     put_variables(s, list, n, &(struct tree_origin){FROM_DOTENV, path, NULL});
 }
 
-/* config.yaml ------------------------------------------------------------------------------------------------------ */
+/* config.yaml
+ * ------------------------------------------------------------------------------------------------------ */
 
 void sources_yaml(struct sources *s, struct str text, const char *path)
 {
@@ -343,7 +350,8 @@ void sources_yaml(struct sources *s, struct str text, const char *path)
         struct buf pointer;
         buf_init(&pointer, BUF_NO_LIMIT);
         s->any_port_setting |= !json_is_nil(json_get_c(root, "port"));
-        put_members(s, &s->tree->root, root, &(struct tree_origin){FROM_FILE, path, marks}, &pointer, KEYS_SECTION);
+        put_members(s, &s->tree->root, root, &(struct tree_origin){FROM_FILE, path, marks}, &pointer,
+                    KEYS_SECTION);
         buf_done(&pointer);
     } else if (!json_is_nil(root)) {
         buf_addf(s->problems, "%s: expected a mapping of settings at the top level, got %s\n", path,

@@ -1,4 +1,5 @@
-/* settings_sources.h: reads the environment, .env and config.yaml into a tree. Private to config/. Loop thread. */
+/* settings_sources.h: reads the environment, .env and config.yaml into a tree. Private to config/. Loop
+ * thread. */
 #pragma once
 #include "base/strmap.h"
 #include "config/settings_tree.h"
@@ -17,5 +18,6 @@ void sources_dotenv(struct sources *s, struct str text, const char *path);
 /* Parses config.yaml and adds it; value providers look at the environment, then at .env. */
 void sources_yaml(struct sources *s, struct str text, const char *path);
 
-/* .env text to name -> value (runtime R-24): comments, export, quotes, escapes, ${NAME}. Problems name path and line. */
+/* .env text to name -> value (runtime R-24): comments, export, quotes, escapes, ${NAME}. Problems name path
+ * and line. */
 void dotenv_parse(struct strmap *out, struct str text, const char *path, struct buf *problems);

@@ -1,5 +1,6 @@
-/* The table is the one place that knows names, types, limits and defaults; everything else is derived from it. Settings that
- * this runtime does not use yet are in it all the same: a deployment that sets them is right, and a wrong value is told. */
+/* The table is the one place that knows names, types, limits and defaults; everything else is derived from
+ * it. Settings that this runtime does not use yet are in it all the same: a deployment that sets them is
+ * right, and a wrong value is told. */
 #include "config/settings_table.h"
 
 #include <ctype.h>
@@ -148,7 +149,8 @@ bool settings_table_section(struct str dotted)
     return false;
 }
 
-/* A name without its separators, so that "client.id" and "clientid" are near to "port.client_id"'s letters. */
+/* A name without its separators, so that "client.id" and "clientid" are near to "port.client_id"'s letters.
+ */
 static void squeeze(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.n; i++)

@@ -1,4 +1,5 @@
-/* settings_table.h: the list of all settings (runtime sections 2.6 and 2.7). Private to config/. Constant data. */
+/* settings_table.h: the list of all settings (runtime sections 2.6 and 2.7). Private to config/. Constant
+ * data. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,13 +11,13 @@ enum setting_type {
     SETTING_INT,
     SETTING_NUMBER,
     SETTING_BOOL,
-    SETTING_CHOICE,    /* exactly one of `choices` */
-    SETTING_LEVEL,     /* the same in any letter case */
-    SETTING_HTTP_URL,  /* http or https, trailing slashes removed */
-    SETTING_BROKERS,   /* text, or a JSON array joined by commas */
-    SETTING_INTERVAL,  /* 15, "15m", "1h": minutes */
-    SETTING_SIZE,      /* bytes: 256M, 1G */
-    SETTING_PERCENT,   /* 30 or "30%" */
+    SETTING_CHOICE,   /* exactly one of `choices` */
+    SETTING_LEVEL,    /* the same in any letter case */
+    SETTING_HTTP_URL, /* http or https, trailing slashes removed */
+    SETTING_BROKERS,  /* text, or a JSON array joined by commas */
+    SETTING_INTERVAL, /* 15, "15m", "1h": minutes */
+    SETTING_SIZE,     /* bytes: 256M, 1G */
+    SETTING_PERCENT,  /* 30 or "30%" */
 };
 
 enum setting_flag { SETTING_SENSITIVE = 1, SETTING_IGNORED = 2 };
@@ -25,9 +26,9 @@ struct setting {
     const char *name; /* dotted, snake_case; application.* is APPLICATION__* */
     enum setting_type type;
     unsigned flags;
-    double min, max;       /* numbers; both 0: no limits */
-    const char *choices;   /* "a|b|c" */
-    const char *fallback;  /* text of the default; NULL: none */
+    double min, max;      /* numbers; both 0: no limits */
+    const char *choices;  /* "a|b|c" */
+    const char *fallback; /* text of the default; NULL: none */
 };
 
 extern const struct setting settings_table[];

@@ -1,5 +1,5 @@
-/* The tree is small (settings a person wrote) and lives as long as the settings, because integration.config is validated
- * against the spec later and its messages name the source of each value. */
+/* The tree is small (settings a person wrote) and lives as long as the settings, because integration.config
+ * is validated against the spec later and its messages name the source of each value. */
 #include "config/settings_tree.h"
 
 #include <stdlib.h>
@@ -7,10 +7,7 @@
 #include "base/mem.h"
 #include "json/yaml.h"
 
-void tree_init(struct tree *t)
-{
-    *t = (struct tree){.root = {.object = true}};
-}
+void tree_init(struct tree *t) { *t = (struct tree){.root = {.object = true}}; }
 
 static void free_children(struct tree_node *n)
 {
@@ -58,7 +55,8 @@ struct tree_node *tree_find(const struct tree *t, const char *dotted)
     return (struct tree_node *)n;
 }
 
-static struct tree_node *add_child(struct tree_node *at, struct str name, const struct tree_origin *o, struct str pointer)
+static struct tree_node *add_child(struct tree_node *at, struct str name, const struct tree_origin *o,
+                                   struct str pointer)
 {
     struct tree_node *c = xcalloc(1, sizeof(*c));
     int line, col;
@@ -77,7 +75,8 @@ static struct tree_node *add_child(struct tree_node *at, struct str name, const 
     return c;
 }
 
-struct tree_node *tree_section(struct tree *t, struct tree_node *at, struct str name, const struct tree_origin *o)
+struct tree_node *tree_section(struct tree *t, struct tree_node *at, struct str name,
+                               const struct tree_origin *o)
 {
     struct tree_node *c = tree_child(at, name);
     (void)t;
@@ -88,7 +87,8 @@ struct tree_node *tree_section(struct tree *t, struct tree_node *at, struct str 
     return c->object ? c : NULL;
 }
 
-void tree_put_text(struct tree *t, struct tree_node *at, struct str name, const char *text, const struct tree_origin *o)
+void tree_put_text(struct tree *t, struct tree_node *at, struct str name, const char *text,
+                   const struct tree_origin *o)
 {
     struct tree_node *c = tree_child(at, name);
     if (!c) {
@@ -120,8 +120,8 @@ void tree_pointer_step(struct buf *pointer, struct str key)
     }
 }
 
-void tree_put_json(struct tree *t, struct tree_node *at, struct str name, struct json v, const struct tree_origin *o,
-                   struct buf *pointer)
+void tree_put_json(struct tree *t, struct tree_node *at, struct str name, struct json v,
+                   const struct tree_origin *o, struct buf *pointer)
 {
     struct tree_node *c = tree_child(at, name);
     if (json_is_nil(v) || (c && !c->object))

@@ -1,8 +1,9 @@
 /* The snake_case rule of configuration names (runtime R-44), in two passes over the name.
  *
- * First every run of capitals and digits is reduced to its capitalised form. A run is followed by a word when its last
- * character starts one ("APIKey": run "API", word "Key"), so a run that is followed by anything but a capital or digit
- * gives its last character back. Then a break is put before every capital and everything is lower-cased. */
+ * First every run of capitals and digits is reduced to its capitalised form. A run is followed by a word when
+ * its last character starts one ("APIKey": run "API", word "Key"), so a run that is followed by anything but
+ * a capital or digit gives its last character back. Then a break is put before every capital and everything
+ * is lower-cased. */
 #include "config/settings.h"
 
 #include <ctype.h>

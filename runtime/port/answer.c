@@ -67,12 +67,13 @@ int port_transport_err(const struct port *p, struct err *e)
     struct err cause = *e;
     if (p->embedded)
         return ERR(e, cause.code, "the embedded catalog (%s) does not answer: %s", p->base_url, cause.msg);
-    return ERR(e, cause.code, "Port (%s) cannot be reached: %s; check the network, the proxy settings and "
-                              "OCEAN__PORT__BASE_URL",
+    return ERR(e, cause.code,
+               "Port (%s) cannot be reached: %s; check the network, the proxy settings and "
+               "OCEAN__PORT__BASE_URL",
                p->base_url, cause.msg);
 }
 
-/* Port's clock ------------------------------------------------------------------------------------------------------ */
+/* ---- Port's clock ---- */
 
 /* "Wed, 21 Oct 2030 07:28:00 GMT", the one form servers send. */
 static bool parse_date(struct str s, int64_t *ret_us)
@@ -96,8 +97,9 @@ static bool parse_date(struct str s, int64_t *ret_us)
     return true;
 }
 
-/* The header has whole seconds: when it was made, Port's clock stood between D and D + 1 s, and ours between sending and now.
- * Each answer narrows the bounds; contradicting ones mean that a clock was set, so the newest count. */
+/* The header has whole seconds: when it was made, Port's clock stood between D and D + 1 s, and ours between
+ * sending and now. Each answer narrows the bounds; contradicting ones mean that a clock was set, so the
+ * newest count. */
 void clock_note(struct clock_bounds *b, const struct http_resp *resp, int64_t sent_us, int64_t now_us)
 {
     int64_t date;

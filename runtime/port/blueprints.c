@@ -1,8 +1,9 @@
-/* The cache of blueprints: one request per identifier at a time, answers kept for the TTL, failures until the cache is cleared
- * (sync Q-36). Whoever asks is answered later, also from the cache: ready answers are handed out at the end of the turn.
+/* The cache of blueprints: one request per identifier at a time, answers kept for the TTL, failures until the
+ * cache is cleared (sync Q-36). Whoever asks is answered later, also from the cache: ready answers are handed
+ * out at the end of the turn.
  *
- * An entry that is cleared while its request runs stays until the answer is there, because somebody waits for it; it is marked
- * stale and goes then. */
+ * An entry that is cleared while its request runs stays until the answer is there, because somebody waits for
+ * it; it is marked stale and goes then. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -26,7 +27,7 @@ struct entry {
     struct json blueprint;
     struct err err;
     bool loading, stale;
-    uint64_t expires_ms;  /* 0: never (failures) */
+    uint64_t expires_ms; /* 0: never (failures) */
     struct waiter *waiters;
 };
 
@@ -78,7 +79,8 @@ void blueprints_free(struct blueprints *b)
     free(b);
 }
 
-/* Answers everybody who waits for the entry. The entry is kept alive by being out of reach of the callbacks' clears. */
+/* Answers everybody who waits for the entry. The entry is kept alive by being out of reach of the callbacks'
+ * clears. */
 static void hand_out(struct entry *e)
 {
     struct waiter *list = e->waiters;

@@ -1,7 +1,8 @@
-/* A call goes through: waiting (in order) -> flying (one place in the window, one retry_call) -> done. Everything starts in
- * `pump`, which is deferred to the end of the turn, so nothing calls back from inside port_send; it sends as long as there is a
- * token, room in the window, and no time before which Port wants no requests. A call that is answered 401 drops the token it was
- * sent with and goes back to the front of the queue, once.
+/* A call goes through: waiting (in order) -> flying (one place in the window, one retry_call) -> done.
+ * Everything starts in `pump`, which is deferred to the end of the turn, so nothing calls back from inside
+ * port_send; it sends as long as there is a token, room in the window, and no time before which Port wants no
+ * requests. A call that is answered 401 drops the token it was sent with and goes back to the front of the
+ * queue, once.
  *
  * While a repeat waits, its call keeps its place: that is the back-pressure an overloaded Port asks for. */
 #define LOG_GROUP "port.client"
@@ -19,7 +20,7 @@
 
 static void pump(void *arg);
 
-/* Life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Life ---- */
 
 static char *strip_slashes(const char *url)
 {
@@ -109,7 +110,7 @@ const char *port_identifier(const struct port *p) { return p->identifier; }
 size_t port_requests(const struct port *p) { return p->requests; }
 struct str port_call_body(const struct port_call *c) { return buf_str(&c->body); }
 
-/* Queue --------------------------------------------------------------------------------------------------------------- */
+/* ---- Queue ---- */
 
 static void append(struct port *p, struct port_call *c)
 {
@@ -195,7 +196,7 @@ void port_fail_waiting(struct port *p, const struct err *e)
     }
 }
 
-/* Answers ------------------------------------------------------------------------------------------------------------- */
+/* ---- Answers ---- */
 
 static void on_pause_over(void *arg)
 {
@@ -204,7 +205,8 @@ static void on_pause_over(void *arg)
     port_schedule(p);
 }
 
-/* A repeat is going to be made: the overload counts for the window, and a 429 stops everybody for its time. */
+/* A repeat is going to be made: the overload counts for the window, and a 429 stops everybody for its time.
+ */
 static void on_waiting(void *arg, int n, double seconds, int status, const struct err *e)
 {
     struct port_call *c = arg;
@@ -244,7 +246,8 @@ static void on_response(void *arg, struct http_resp *resp, const struct err *e)
     }
     answer_parse(&a, resp);
     if (a.status >= 400)
-        log_debug("%s %s answered %d: %.*s", c->method, c->path, a.status, a.text.n > 1000 ? 1000 : (int)a.text.n, a.text.p);
+        log_debug("%s %s answered %d: %.*s", c->method, c->path, a.status,
+                  a.text.n > 1000 ? 1000 : (int)a.text.n, a.text.p);
     finish(c, &a, NULL);
     answer_done(&a);
 }
@@ -267,7 +270,7 @@ static void on_deadline(void *arg)
     finish(c, NULL, &e);
 }
 
-/* Sending ------------------------------------------------------------------------------------------------------------- */
+/* ---- Sending ---- */
 
 static void send_call(struct port_call *c)
 {

@@ -1,7 +1,8 @@
 /* client.h: requests to Port's API: token, user agent, retry, the adaptive window.
  *
- * Spec: runtime section 5 and 6, port-api sections 3 to 7. One window limits everything this process sends to Port
- * (design.md section 6). Loop thread. `done` runs exactly once unless port_cancel; never from inside port_send. */
+ * Spec: runtime section 5 and 6, port-api sections 3 to 7. One window limits everything this process sends to
+ * Port (design.md section 6). Loop thread. `done` runs exactly once unless port_cancel; never from inside
+ * port_send. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -12,10 +13,10 @@ struct port;
 struct port_call;
 
 struct port_opts {
-    const char *base_url;   /* without /v1 */
+    const char *base_url; /* without /v1 */
     const char *client_id, *client_secret;
     const char *type, *version, *identifier;
-    bool embedded;          /* never through a proxy */
+    bool embedded; /* never through a proxy */
     bool insecure, no_strict_x509;
     double blueprint_ttl_s; /* 0: 120 */
 };
@@ -31,21 +32,21 @@ enum port_retry { PORT_RETRY_BY_METHOD, PORT_RETRY_ALWAYS, PORT_RETRY_NEVER };
 
 struct port_request {
     const char *method;
-    const char *path;        /* below /v1, segments already encoded: "/blueprints/a/entities/bulk" */
-    const char *query;       /* without '?', or NULL */
-    struct buf body;         /* taken */
+    const char *path;  /* below /v1, segments already encoded: "/blueprints/a/entities/bulk" */
+    const char *query; /* without '?', or NULL */
+    struct buf body;   /* taken */
     enum port_feature feature;
     enum port_retry retry;
-    bool skip_resync;        /* x-skip-resync: true */
-    int64_t deadline_ms;     /* whole call with repeats; 0: none */
+    bool skip_resync;    /* x-skip-resync: true */
+    int64_t deadline_ms; /* whole call with repeats; 0: none */
 };
 
 struct port_answer {
     int status;
-    struct json_doc *doc;    /* borrowed; NULL when the body is no JSON */
+    struct json_doc *doc; /* borrowed; NULL when the body is no JSON */
     struct json root;
-    struct str text;         /* body as received */
-    struct str trace_id;     /* x-trace-id; p NULL: none */
+    struct str text;     /* body as received */
+    struct str trace_id; /* x-trace-id; p NULL: none */
 };
 /* a is NULL only when e says there was no answer. A status >= 400 comes as an answer with e NULL. */
 typedef void (*port_done_fn)(void *arg, const struct port_answer *a, const struct err *e);

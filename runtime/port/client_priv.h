@@ -7,10 +7,10 @@
 #include "port/window.h"
 
 struct token {
-    char *header;              /* "Bearer ..."; NULL: none */
-    uint64_t generation;       /* counts tokens, so that a 401 drops only the token it was sent with */
+    char *header;        /* "Bearer ..."; NULL: none */
+    uint64_t generation; /* counts tokens, so that a 401 drops only the token it was sent with */
     uint64_t refresh_at_ms, expires_at_ms; /* monotonic */
-    struct retry_call *call;   /* the one request for a new token, or NULL */
+    struct retry_call *call;               /* the one request for a new token, or NULL */
 };
 
 /* Offset of Port's clock against ours lies between the two, as far as Date headers tell. */
@@ -24,40 +24,40 @@ struct port {
     struct http_client *http;
     struct retry_policy policy;
     char *base_url, *client_id, *client_secret, *type, *version, *identifier;
-    char *agent[3];            /* User-Agent by enum port_feature */
+    char *agent[3]; /* User-Agent by enum port_feature */
     bool embedded;
     struct token token;
     struct window window;
-    struct port_call *head, *tail;   /* waiting, in order */
-    struct port_call *flying;        /* sent, not answered */
-    struct timer *pause;             /* Port named a time: nothing is sent before it */
-    bool pumping;                    /* port_pump is deferred */
-    uint64_t calls;                  /* made so far */
+    struct port_call *head, *tail; /* waiting, in order */
+    struct port_call *flying;      /* sent, not answered */
+    struct timer *pause;           /* Port named a time: nothing is sent before it */
+    bool pumping;                  /* port_pump is deferred */
+    uint64_t calls;                /* made so far */
     size_t requests;
     struct clock_bounds clock;
-    int64_t started_us;              /* wall clock, for nextResync */
+    int64_t started_us; /* wall clock, for nextResync */
     struct blueprints *blueprints;
-    struct setup *setup;             /* running port_setup, or NULL */
+    struct setup *setup; /* running port_setup, or NULL */
 };
 
 struct port_call {
     struct port *port;
     struct port_call *prev, *next;
-    uint64_t number;            /* in order of port_send */
+    uint64_t number; /* in order of port_send */
     char *method, *path, *query;
     struct buf body;
     enum port_feature feature;
     enum port_retry retry;
     bool skip_resync, refreshed, flying;
-    uint64_t token_generation;  /* of the token it was sent with */
-    uint64_t sending;           /* number in the window */
-    int64_t sent_us;            /* wall clock of the last sending */
+    uint64_t token_generation; /* of the token it was sent with */
+    uint64_t sending;          /* number in the window */
+    int64_t sent_us;           /* wall clock of the last sending */
     struct timer *deadline;
     int64_t deadline_ms;
     struct retry_call *http;
     port_done_fn done;
     void *arg;
-    void (*drop)(void *arg);    /* releases arg if the port is freed first; NULL: nothing to release */
+    void (*drop)(void *arg); /* releases arg if the port is freed first; NULL: nothing to release */
 };
 
 /* Sends what may be sent, at the end of this turn. */

@@ -1,13 +1,14 @@
-/* Requests about entities. Each is one small heap object that holds what its answer is judged by, and goes when `done` ran. */
+/* Requests about entities. Each is one small heap object that holds what its answer is judged by, and goes
+ * when `done` ran. */
 #include "port/entities.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "json/write.h"
 #include "port/client_priv.h"
 #include "port/entities_priv.h"
+#include "json/write.h"
 
 void entities_path(struct buf *out, struct str blueprint, const char *rest)
 {
@@ -36,10 +37,13 @@ void entities_write_query(struct buf *q, const struct write_options *o)
 
 static const char *feature_name(enum port_feature f) { return f == PORT_GITOPS ? "gitops" : "exporter"; }
 
-static enum port_feature feature_of(enum port_feature f) { return f == PORT_GITOPS ? PORT_GITOPS : PORT_EXPORTER; }
+static enum port_feature feature_of(enum port_feature f)
+{
+    return f == PORT_GITOPS ? PORT_GITOPS : PORT_EXPORTER;
+}
 
-struct port_call *entities_send(struct port *p, struct str blueprint, const char *rest, const char *query, struct buf *body,
-                   enum port_feature feature, port_done_fn done, void *arg)
+struct port_call *entities_send(struct port *p, struct str blueprint, const char *rest, const char *query,
+                                struct buf *body, enum port_feature feature, port_done_fn done, void *arg)
 {
     struct buf path;
     buf_init(&path, BUF_NO_LIMIT);
@@ -60,7 +64,7 @@ struct port_call *entities_send(struct port *p, struct str blueprint, const char
     return c;
 }
 
-/* Lookup and listing --------------------------------------------------------------------------------------------------- */
+/* ---- Lookup and listing ---- */
 
 struct reading {
     void (*found)(void *arg, struct json entities, const struct err *e);
@@ -102,8 +106,8 @@ static void datasource_rule(struct jw *w, const char *value)
     jw_end_obj(w);
 }
 
-void entities_search_body(const struct port *p, struct buf *out, struct str blueprint, const struct str *identifiers, size_t n,
-                          enum port_feature feature)
+void entities_search_body(const struct port *p, struct buf *out, struct str blueprint,
+                          const struct str *identifiers, size_t n, enum port_feature feature)
 {
     char *prefix = xasprintf("port-ocean/%s/", p->type);
     char *suffix = xasprintf("/%s/%s", p->identifier, feature_name(feature));
@@ -131,9 +135,9 @@ void entities_search_body(const struct port *p, struct buf *out, struct str blue
     free(suffix);
 }
 
-void port_lookup(struct port *p, struct str blueprint, const struct str *identifiers, size_t n, const struct str *parts,
-                 size_t nparts, enum port_feature feature, void (*done)(void *arg, struct json entities, const struct err *e),
-                 void *arg)
+void port_lookup(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
+                 const struct str *parts, size_t nparts, enum port_feature feature,
+                 void (*done)(void *arg, struct json entities, const struct err *e), void *arg)
 {
     struct buf query, body;
     struct reading *r = xcalloc(1, sizeof(*r));
@@ -151,8 +155,10 @@ void port_lookup(struct port *p, struct str blueprint, const struct str *identif
     buf_done(&query);
 }
 
-void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso, struct str from, int limit,
-                     void (*done)(void *arg, struct json entities, struct str next, const struct err *e), void *arg)
+void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso, struct str from,
+                     int limit,
+                     void (*done)(void *arg, struct json entities, struct str next, const struct err *e),
+                     void *arg)
 {
     struct buf body;
     struct reading *r = xcalloc(1, sizeof(*r));
@@ -180,12 +186,13 @@ void port_list_owned(struct port *p, enum port_feature feature, const char *befo
     jw_end_obj(&w);
     /* Relations are needed to delete in their order when nothing cascades (S-127). */
     entities_send(p, STR_NULL, "/blueprints/entities/datasource-entities",
-                  "include=blueprint&include=identifier&include=relations", &body, feature, on_read, r)->drop = free;
+                  "include=blueprint&include=identifier&include=relations", &body, feature, on_read, r)
+        ->drop = free;
     free(prefix);
     free(suffix);
 }
 
-/* Deletion ------------------------------------------------------------------------------------------------------------- */
+/* ---- Deletion ---- */
 
 struct deletion {
     void (*done)(void *arg, struct json deleted, const struct err *e);
@@ -216,8 +223,8 @@ static void on_deleted(void *arg, const struct port_answer *a, const struct err 
 }
 
 void port_bulk_delete(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
-                      const struct write_options *o, void (*done)(void *arg, struct json deleted, const struct err *e),
-                      void *arg)
+                      const struct write_options *o,
+                      void (*done)(void *arg, struct json deleted, const struct err *e), void *arg)
 {
     struct buf query, body;
     struct deletion *d = xcalloc(1, sizeof(*d));
@@ -236,6 +243,7 @@ void port_bulk_delete(struct port *p, struct str blueprint, const struct str *id
         jw_str(&w, identifiers[i]);
     jw_end_arr(&w);
     jw_end_obj(&w);
-    entities_send(p, blueprint, "/bulk/entities/delete", buf_cstr(&query), &body, o->feature, on_deleted, d)->drop = deletion_free;
+    entities_send(p, blueprint, "/bulk/entities/delete", buf_cstr(&query), &body, o->feature, on_deleted, d)
+        ->drop = deletion_free;
     buf_done(&query);
 }

@@ -1,4 +1,5 @@
-/* entities.h: bulks, lookups, listing and deletion (sync sections 7 to 10). Loop thread; `done` runs once, later. */
+/* entities.h: bulks, lookups, listing and deletion (sync sections 7 to 10). Loop thread; `done` runs once,
+ * later. */
 #pragma once
 #include "port/client.h"
 
@@ -12,28 +13,33 @@ struct write_options { /* one per event: S-14, S-28 */
 enum upsert_outcome { UPSERT_CREATED, UPSERT_UPDATED, UPSERT_UNMATCHED, UPSERT_FAILED };
 struct upsert_result {
     enum upsert_outcome outcome;
-    bool created_known;     /* the answer said created true or false */
-    struct str identifier;  /* final one from Port; p NULL if not told */
-    int status;             /* of this entity when failed; 0: transport */
+    bool created_known;    /* the answer said created true or false */
+    struct str identifier; /* final one from Port; p NULL if not told */
+    int status;            /* of this entity when failed; 0: transport */
     struct str message;
 };
 /* results[i] belongs to texts[i]; valid during the call. whole: set when the request failed as a whole. */
-typedef void (*upsert_done_fn)(void *arg, const struct upsert_result *results, size_t n, const struct err *whole);
+typedef void (*upsert_done_fn)(void *arg, const struct upsert_result *results, size_t n,
+                               const struct err *whole);
 
-/* One bulk (S-106): at most 20 entity texts, not above the size limit. A 413 is answered by single upserts (S-109) inside. */
+/* One bulk (S-106): at most 20 entity texts, not above the size limit. A 413 is answered by single upserts
+ * (S-109) inside. */
 void port_bulk_upsert(struct port *p, struct str blueprint, const struct str *texts, size_t n,
                       const struct write_options *o, upsert_done_fn done, void *arg);
 void port_single_upsert(struct port *p, struct str blueprint, struct str text, const struct write_options *o,
                         upsert_done_fn done, void *arg);
 
-/* Lookup of S-96: at most 50 identifiers of one blueprint; parts as plan_parts. The document of the answer is borrowed. */
+/* Lookup of S-96: at most 50 identifiers of one blueprint; parts as plan_parts. The document of the answer is
+ * borrowed. */
 void port_lookup(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
                  const struct str *parts, size_t nparts, enum port_feature feature,
                  void (*done)(void *arg, struct json entities, const struct err *e), void *arg);
 
-/* One page of the listing (S-119). from: cursor of the page before, p NULL first. `next` p NULL at the end. */
-void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso /* NULL: none */, struct str from,
-                     int limit, void (*done)(void *arg, struct json entities, struct str next, const struct err *e),
+/* One page of the listing (S-119). from: cursor of the page before, p NULL first. `next` p NULL at the
+ * end. */
+void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso /* NULL: none */,
+                     struct str from, int limit,
+                     void (*done)(void *arg, struct json entities, struct str next, const struct err *e),
                      void *arg);
 
 /* One delete request (S-125): at most 100 identifiers. deleted: the answer's deletedEntities. */

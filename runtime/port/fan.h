@@ -14,6 +14,7 @@ struct fan_ops {
     void (*finished)(void *arg);
 };
 
-/* *slot holds the fan while it runs, so that its owner can let it go (fan_free) when the port is freed. ops must stay. */
+/* *slot holds the fan while it runs, so that its owner can let it go (fan_free) when the port is freed. ops
+ * must stay. */
 void fan_run(struct port *p, struct fan **slot, size_t n, const struct fan_ops *ops, void *arg);
 void fan_free(struct fan *f); /* NULL allowed; its calls are gone already */

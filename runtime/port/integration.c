@@ -1,5 +1,5 @@
-/* The integration document at run time: reading the mapping, telling the state of a resync, uploading examples. Start-up is in
- * setup.c. */
+/* The integration document at run time: reading the mapping, telling the state of a resync, uploading
+ * examples. Start-up is in setup.c. */
 #define LOG_GROUP "port.integration"
 #include "port/integration.h"
 
@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "port/integration_priv.h"
+#include "json/write.h"
 
 #define READ_QUERY "oceanCoreVersion=" PORT_CORE_VERSION "&isPolling=false"
 
@@ -31,7 +31,7 @@ void integration_read(struct port *p, port_done_fn done, void *arg, void (*drop)
     buf_done(&path);
 }
 
-/* Mapping -------------------------------------------------------------------------------------------------------------- */
+/* ---- Mapping ---- */
 
 struct mapping_read {
     struct port *port;
@@ -39,7 +39,8 @@ struct mapping_read {
     void *arg;
 };
 
-static int read_mapping(const struct mapping_read *r, const struct port_answer *a, struct mapping_doc **ret, struct err *e)
+static int read_mapping(const struct mapping_read *r, const struct port_answer *a, struct mapping_doc **ret,
+                        struct err *e)
 {
     char *path = xasprintf("/integration/%s", r->port->identifier);
     struct json config = json_path(a->root, STR("integration.config"));
@@ -56,8 +57,10 @@ static int read_mapping(const struct mapping_read *r, const struct port_answer *
         return err_wrap(e, "the mapping of integration %s in Port", r->port->identifier);
     }
     if (json_is_null(config) || json_len(config) == 0)
-        log_warn("the mapping of integration %s in Port is empty: nothing is synced; add resources to it in Port, or run once "
-                 "with --reset-mapping to install the default one", r->port->identifier);
+        log_warn("the mapping of integration %s in Port is empty: nothing is synced; add resources to it in "
+                 "Port, or run once "
+                 "with --reset-mapping to install the default one",
+                 r->port->identifier);
     return 0;
 }
 
@@ -72,7 +75,8 @@ static void on_mapping(void *arg, const struct port_answer *a, const struct err 
     free(r);
 }
 
-void port_get_mapping(struct port *p, void (*done)(void *arg, struct mapping_doc *m, const struct err *e), void *arg)
+void port_get_mapping(struct port *p, void (*done)(void *arg, struct mapping_doc *m, const struct err *e),
+                      void *arg)
 {
     struct mapping_read *r = xcalloc(1, sizeof(*r));
     r->port = p;
@@ -81,7 +85,7 @@ void port_get_mapping(struct port *p, void (*done)(void *arg, struct mapping_doc
     integration_read(p, on_mapping, r, free);
 }
 
-/* Plain requests --------------------------------------------------------------------------------------------------------- */
+/* ---- Plain requests ---- */
 
 struct plain {
     port_plain_fn done;
@@ -119,7 +123,7 @@ static void send_plain(struct port *p, struct port_request *r, port_plain_fn don
     port_send(p, r, on_plain, c)->drop = plain_free;
 }
 
-/* Resync state ------------------------------------------------------------------------------------------------------------ */
+/* ---- Resync state ---- */
 
 int64_t integration_next_resync(int64_t start_us, int64_t now_us, int interval_min)
 {
@@ -136,7 +140,8 @@ static void write_instant(struct jw *w, int64_t us)
     jw_str(w, str_of(text));
 }
 
-void integration_state_body(struct buf *out, const char *status, int interval_min, int64_t start_us, int64_t now_us)
+void integration_state_body(struct buf *out, const char *status, int interval_min, int64_t start_us,
+                            int64_t now_us)
 {
     bool running = str_is(str_of(status), "running");
     struct jw w = jw_on(out);
@@ -181,7 +186,8 @@ void port_examples(struct port *p, struct str kind, struct buf *body, port_plain
     integration_path(p, &path, "/kinds/");
     url_encode(&path, kind);
     buf_adds(&path, "/examples");
-    struct port_request r = {.method = "POST", .path = buf_cstr(&path), .body = *body, .retry = PORT_RETRY_NEVER};
+    struct port_request r = {
+        .method = "POST", .path = buf_cstr(&path), .body = *body, .retry = PORT_RETRY_NEVER};
     buf_init(body, 0);
     send_plain(p, &r, done, arg);
     buf_done(&path);

@@ -1,7 +1,7 @@
 /* integration.h: the integration document: start-up initialisation, mapping, resync state, examples.
  *
- * Spec: runtime sections 4 and 8, port-api section 9, sync S-15, S-60. Loop thread; every function calls `done` once,
- * later. */
+ * Spec: runtime sections 4 and 8, port-api section 9, sync S-15, S-60. Loop thread; every function calls
+ * `done` once, later. */
 #pragma once
 #include "config/definition.h"
 #include "config/mapping_doc.h"
@@ -11,17 +11,19 @@ typedef void (*port_plain_fn)(void *arg, const struct err *e);
 
 struct port_setup_opts {
     const struct definition *def;
-    bool initialize_resources;  /* runtime R-83 */
-    const char *origin;         /* configured create_port_resources_origin or NULL */
-    bool reset_mapping;         /* --reset-mapping */
-    bool embedded;              /* edits of .port/ are applied too (design.md section 9 item 9) */
-    const char *runtime;        /* "Saas" or "OnPrem"; NULL: OnPrem (runtime R-68) */
+    bool initialize_resources; /* runtime R-83 */
+    const char *origin;        /* configured create_port_resources_origin or NULL */
+    bool reset_mapping;        /* --reset-mapping */
+    bool embedded;             /* edits of .port/ are applied too (design.md section 9 item 9) */
+    const char *runtime;       /* "Saas" or "OnPrem"; NULL: OnPrem (runtime R-68) */
 };
-/* Validates, creates the integration, patches what differs, installs defaults in three stages. Idempotent. */
+/* Validates, creates the integration, patches what differs, installs defaults in three stages (R-68 to R-93).
+ * Idempotent. */
 void port_setup(struct port *p, const struct port_setup_opts *o, port_plain_fn done, void *arg);
 
 /* The mapping, fetched anew (S-15). m is handed over (mapping_doc_free). */
-void port_get_mapping(struct port *p, void (*done)(void *arg, struct mapping_doc *m, const struct err *e), void *arg);
+void port_get_mapping(struct port *p, void (*done)(void *arg, struct mapping_doc *m, const struct err *e),
+                      void *arg);
 
 /* status: running, completed, failed, aborted. Retried; never decides over the resync. */
 void port_resync_state(struct port *p, const char *status, int interval_min, port_plain_fn done, void *arg);

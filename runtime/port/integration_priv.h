@@ -10,4 +10,5 @@ void integration_read(struct port *p, port_done_fn done, void *arg, void (*drop)
 /* runtime R-179. Pure. */
 int64_t integration_next_resync(int64_t start_us, int64_t now_us, int interval_min);
 /* Body of the resync-state PATCH. Pure. */
-void integration_state_body(struct buf *out, const char *status, int interval_min, int64_t start_us, int64_t now_us);
+void integration_state_body(struct buf *out, const char *status, int interval_min, int64_t start_us,
+                            int64_t now_us);

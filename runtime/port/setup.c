@@ -1,11 +1,12 @@
 /* Start-up initialisation as one line of steps (runtime section 4), each answered before the next begins:
  *
  *   read integration -> provision list -> organisation -> create (if absent) -> patch (if different)
- *     -> defaults by origin: nothing | flag | poll | blueprints in three waves, actions, scorecards, pages, flag
+ *     -> defaults by origin: nothing | flag | poll | blueprints in three waves, actions, scorecards, pages,
+ * flag
  *     -> mapping brought up to date (setup_config.c) -> done
  *
- * Only a 404 means that the integration does not exist; any other trouble ends the start (R-69), because creating again what is
- * merely unreadable would be worse. */
+ * Only a 404 means that the integration does not exist; any other trouble ends the start (R-69), because
+ * creating again what is merely unreadable would be worse. */
 #define LOG_GROUP "port.setup"
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "port/setup_priv.h"
+#include "json/write.h"
 
 #define PHASE_MS 300000
 #define POLL_FIRST_S 3.0
@@ -23,7 +24,7 @@
 #define POLL_TOTAL_S 600.0
 #define POLL_ATTEMPTS 30
 
-/* Life ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Life ---- */
 
 void setup_free(struct setup *s)
 {
@@ -57,7 +58,8 @@ void setup_end(struct setup *s, const struct err *e)
     done(arg, e ? &copy : NULL);
 }
 
-int setup_outcome(const struct port_answer *a, const struct err *e, const char *method, const char *path, struct err *ret)
+int setup_outcome(const struct port_answer *a, const struct err *e, const char *method, const char *path,
+                  struct err *ret)
 {
     if (!a) {
         err_copy(ret, e);
@@ -66,7 +68,8 @@ int setup_outcome(const struct port_answer *a, const struct err *e, const char *
     return a->status >= 400 ? port_answer_err(a, method, path, ret) : 0;
 }
 
-void setup_fail_answer(struct setup *s, const struct port_answer *a, const struct err *e, const char *method, const char *path)
+void setup_fail_answer(struct setup *s, const struct port_answer *a, const struct err *e, const char *method,
+                       const char *path)
 {
     struct err mine = {0};
     setup_outcome(a, e, method, path, &mine);
@@ -90,7 +93,8 @@ int64_t setup_time_left(const struct setup *s)
     return passed + 1000 < PHASE_MS ? (int64_t)(PHASE_MS - passed) : 1000;
 }
 
-static void request(struct setup *s, const char *method, const char *path, struct buf *body, bool skip_resync, port_done_fn done)
+static void request(struct setup *s, const char *method, const char *path, struct buf *body, bool skip_resync,
+                    port_done_fn done)
 {
     struct port_request r = {.method = method, .path = path, .skip_resync = skip_resync};
     buf_init(&r.body, 0);
@@ -110,7 +114,7 @@ void setup_patch(struct setup *s, const char *rest, struct buf *body, bool skip_
 
 static bool is_saas(const struct setup *s) { return strcmp(s->runtime, "Saas") == 0; }
 
-/* Defaults by origin -------------------------------------------------------------------------------------------------------- */
+/* ---- Defaults by origin ---- */
 
 static bool config_is_empty(const struct setup *s)
 {
@@ -128,7 +132,8 @@ static void on_flagged(void *arg, const struct port_answer *a, const struct err 
     setup_config(s);
 }
 
-/* The last step of an installation: the flag (R-84 step 10), with an empty mapping for origin Empty. */
+/* The last step of an installation: the flag (R-84 step 10), with an empty mapping for origin Empty (R-81).
+ */
 static void flag(struct setup *s, bool empty_mapping)
 {
     struct buf body;
@@ -137,7 +142,8 @@ static void flag(struct setup *s, bool empty_mapping)
     jw_obj(&w);
     if (empty_mapping) {
         jw_key_c(&w, "config");
-        jw_raw(&w, STR("{\"deleteDependentEntities\":true,\"createMissingRelatedEntities\":true,\"enableMergeEntity\":true,"
+        jw_raw(&w, STR("{\"deleteDependentEntities\":true,\"createMissingRelatedEntities\":true,"
+                       "\"enableMergeEntity\":true,"
                        "\"entityDeletionThreshold\":0.9,\"resources\":[]}"));
     }
     jw_key_c(&w, "arePortResourcesInitialized");
@@ -170,8 +176,9 @@ static void on_polled(void *arg, const struct port_answer *a, const struct err *
     if (!config_is_empty(s)) {
         setup_end(s, NULL);
     } else if (++s->polls >= POLL_ATTEMPTS || s->polled_s >= POLL_TOTAL_S) {
-        ERR(&mine, ERR_TIMEOUT, "Failed to retrieve integration config after %d attempts: Port has not installed a mapping for "
-                                "type %s; set OCEAN__CREATE_PORT_RESOURCES_ORIGIN=Default to install the integration's own",
+        ERR(&mine, ERR_TIMEOUT,
+            "Failed to retrieve integration config after %d attempts: Port has not installed a mapping for "
+            "type %s; set OCEAN__CREATE_PORT_RESOURCES_ORIGIN=Default to install the integration's own",
             s->polls, s->port->type);
         setup_end(s, &mine);
     } else {
@@ -208,7 +215,8 @@ static void install_default(struct setup *s)
     } else if (!s->o.initialize_resources) {
         log_info("initialize_port_resources is false: blueprints and mapping are left alone");
         setup_end(s, NULL);
-    } else if (s->mapping && config_is_empty(s) && !json_is_true(json_get_c(s->integration, "arePortResourcesInitialized"))) {
+    } else if (s->mapping && config_is_empty(s) &&
+               !json_is_true(json_get_c(s->integration, "arePortResourcesInitialized"))) {
         buf_init(&body, BUF_NO_LIMIT);
         setup_config_body(s, &body);
         setup_patch(s, "/config", &body, is_saas(s), on_first_mapping);
@@ -233,7 +241,7 @@ static void defaults(struct setup *s)
     }
 }
 
-/* The integration document ----------------------------------------------------------------------------------------------- */
+/* ---- The integration document ---- */
 
 #define CHANGELOG_DESTINATION "{}" /* polling and one-shot runs are told nothing */
 
@@ -328,7 +336,8 @@ static void write_creation(struct setup *s, struct buf *body)
         jw_raw(&w, buf_str(&config));
         buf_done(&config);
     } else if (s->origin == ORIGIN_EMPTY) {
-        jw_raw(&w, STR("{\"deleteDependentEntities\":true,\"createMissingRelatedEntities\":true,\"enableMergeEntity\":true,"
+        jw_raw(&w, STR("{\"deleteDependentEntities\":true,\"createMissingRelatedEntities\":true,"
+                       "\"enableMergeEntity\":true,"
                        "\"entityDeletionThreshold\":0.9,\"resources\":[]}"));
     } else {
         jw_raw(&w, STR("{}"));
@@ -346,15 +355,18 @@ static void create(struct setup *s)
 {
     struct err e;
     if (s->origin == ORIGIN_DEFAULT && !s->mapping) {
-        ERR(&e, ERR_CONFIG, "integration %s does not exist in Port yet and there is no mapping to create it with: add "
-                            ".port/resources/port-app-config.yml, or ocean.define { mapping = ... } to the script",
+        ERR(&e, ERR_CONFIG,
+            "integration %s does not exist in Port yet and there is no mapping to create it with: add "
+            ".port/resources/port-app-config.yml, or ocean.define { mapping = ... } to the script",
             s->port->identifier);
         setup_end(s, &e);
         return;
     }
     if (!*s->port->version) {
-        ERR(&e, ERR_CONFIG, "the integration's version is not set, and integration %s does not exist in Port yet: declare it "
-                            "with ocean.define { version = \"...\" }", s->port->identifier);
+        ERR(&e, ERR_CONFIG,
+            "the integration's version is not set, and integration %s does not exist in Port yet: declare it "
+            "with ocean.define { version = \"...\" }",
+            s->port->identifier);
         setup_end(s, &e);
         return;
     }
@@ -368,14 +380,17 @@ static void create(struct setup *s)
     port_send(s->port, &r, on_created, s);
 }
 
-/* Questions at the start --------------------------------------------------------------------------------------------------- */
+/* ---- Questions at the start ---- */
 
 static void choose_origin(struct setup *s)
 {
     static const struct {
         const char *word;
         enum setup_origin origin;
-    } words[] = {{"Empty", ORIGIN_EMPTY}, {"Ocean", ORIGIN_DEFAULT}, {"Default", ORIGIN_DEFAULT}, {"Port", ORIGIN_PORT}};
+    } words[] = {{"Empty", ORIGIN_EMPTY},
+                 {"Ocean", ORIGIN_DEFAULT},
+                 {"Default", ORIGIN_DEFAULT},
+                 {"Port", ORIGIN_PORT}};
     struct str stored = json_str(json_get_c(s->integration, "createPortResourcesOrigin"));
     struct str word = stored.n ? stored : str_of(s->origin_setting);
     s->origin = s->provision ? ORIGIN_PORT : ORIGIN_DEFAULT;
@@ -386,8 +401,10 @@ static void choose_origin(struct setup *s)
             continue;
         s->origin = words[i].origin;
         if (!stored.n && s->origin == ORIGIN_PORT && !s->provision) {
-            log_warn("create_port_resources_origin is Port, but Port provides no defaults for type %s; using the integration's "
-                     "own", s->port->type);
+            log_warn("create_port_resources_origin is Port, but Port provides no defaults for type %s; using "
+                     "the integration's "
+                     "own",
+                     s->port->type);
             s->origin = ORIGIN_DEFAULT;
         }
         if (!stored.n && str_is(word, "Ocean"))
@@ -406,7 +423,8 @@ static void on_organization(void *arg, const struct port_answer *a, const struct
     if (setup_outcome(a, e, "GET", "/organization", &mine) < 0)
         log_warn("%s; going on without its feature flags", mine.msg);
     else
-        for (struct json_iter it = json_iter(json_path(a->root, STR("organization.featureFlags"))); json_next(&it);)
+        for (struct json_iter it = json_iter(json_path(a->root, STR("organization.featureFlags")));
+             json_next(&it);)
             flagged |= str_is(json_str(it.val), "USE_PROVISIONED_DEFAULTS");
     s->provision = s->provision && flagged;
     choose_origin(s);
@@ -436,8 +454,9 @@ static int check_runtime(const struct setup *s, struct err *e)
         type = STR("OnPrem");
     bool fits = is_saas(s) ? str_starts(type, STR("Saas")) : str_is(type, "OnPrem");
     return fits ? 0
-                : ERR(e, ERR_CONFIG, "integration %s is installed in Port as %.*s, which does not fit the runtime %s "
-                                     "(OCEAN__RUNTIME); use another OCEAN__INTEGRATION__IDENTIFIER",
+                : ERR(e, ERR_CONFIG,
+                      "integration %s is installed in Port as %.*s, which does not fit the runtime %s "
+                      "(OCEAN__RUNTIME); use another OCEAN__INTEGRATION__IDENTIFIER",
                       s->port->identifier, STR_FMT(type), s->runtime);
 }
 
@@ -453,8 +472,10 @@ static void on_first_read(void *arg, const struct port_answer *a, const struct e
     } else {
         setup_keep(s, a);
         if (!s->integration.v)
-            ERR(&mine, ERR_PARSE, "the answer to GET /integration/%s holds no integration; is OCEAN__PORT__BASE_URL (%s) the "
-                                  "address of Port's API?", s->port->identifier, s->port->base_url);
+            ERR(&mine, ERR_PARSE,
+                "the answer to GET /integration/%s holds no integration; is OCEAN__PORT__BASE_URL (%s) the "
+                "address of Port's API?",
+                s->port->identifier, s->port->base_url);
         else
             check_runtime(s, &mine);
         if (mine.code) {

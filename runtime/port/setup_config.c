@@ -1,12 +1,14 @@
-/* The mapping after installation. Port's copy belongs to the people who edit it there, so ours replaces it only when that is wanted
- * (--reset-mapping), when nobody else can have edited it (the embedded catalog), or when it came from ocean.define and Port still
- * holds exactly what was installed then (the mark says so). */
+/* The mapping after installation. Port's copy belongs to the people who edit it there, so ours replaces it
+ * only when that is wanted
+ * (--reset-mapping), when nobody else can have edited it (the embedded catalog), or when it came from
+ * ocean.define and Port still holds exactly what was installed then (the mark says so). */
 #define LOG_GROUP "port.setup"
 #include "base/log.h"
-#include "json/write.h"
 #include "port/setup_priv.h"
+#include "json/write.h"
 
-/* The embedded catalog follows the files anyway, and files in a real Port are installed once: only ocean.define needs a mark. */
+/* The embedded catalog follows the files anyway, and files in a real Port are installed once: only
+ * ocean.define needs a mark. */
 bool setup_is_marked(const struct setup *s) { return s->o.def->mapping_inline && !s->o.embedded; }
 
 void setup_config_value(const struct setup *s, struct buf *out)
@@ -33,7 +35,10 @@ static void on_config(void *arg, const struct port_answer *a, const struct err *
         setup_end(s, NULL);
 }
 
-static void patch_config(struct setup *s, struct buf *body) { setup_patch(s, "/config", body, true, on_config); }
+static void patch_config(struct setup *s, struct buf *body)
+{
+    setup_patch(s, "/config", body, true, on_config);
+}
 
 /* The mapping stays; the mark learns which blueprints are installed, and the mapping if it is ours. */
 static void remark(struct setup *s, struct json config, bool ours)
@@ -73,10 +78,14 @@ void setup_config(struct setup *s)
         return;
     }
     if (!equal && s->o.def->mapping_inline)
-        log_warn("the mapping of %s differs from the one in Port, which was edited there or installed from elsewhere; Port's is "
-                 "used. Run with --reset-mapping to replace it", from);
+        log_warn("the mapping of %s differs from the one in Port, which was edited there or installed from "
+                 "elsewhere; Port's is "
+                 "used. Run with --reset-mapping to replace it",
+                 from);
     else if (!equal)
-        log_debug("the mapping of %s differs from the one in Port; Port's is used (--reset-mapping replaces it)", from);
+        log_debug(
+            "the mapping of %s differs from the one in Port; Port's is used (--reset-mapping replaces it)",
+            from);
     if (setup_is_marked(s) && s->o.def->blueprints_inline && s->apply &&
         !mapping_marks_blueprints(config, s->o.def->blueprints))
         remark(s, config, equal);

@@ -1,12 +1,13 @@
 /* Blueprints and the other default resources.
  *
- * First installation: read every blueprint; if any exists nothing is created. Else create them bare, then with relations, then
- * complete, so that every target exists before it is named. What was created is removed again if a wave fails, and the flag stays
- * unset, so that the next start tries again (R-88, R-89).
+ * First installation: read every blueprint; if any exists nothing is created. Else create them bare, then
+ * with relations, then complete, so that every target exists before it is named. What was created is removed
+ * again if a wave fails, and the flag stays unset, so that the next start tries again (R-88, R-89).
  *
- * Bringing up to date (`apply`: the embedded catalog, changed ocean.define, --reset-mapping): the absent ones go through the same
- * three waves, existing ones that differ are patched with the last wave. Blueprints in a real Port that hold properties nobody here
- * knows were edited there and are left alone unless --reset-mapping says otherwise: a patch would replace the whole schema. */
+ * Bringing up to date (`apply`: the embedded catalog, changed ocean.define, --reset-mapping): the absent ones
+ * go through the same three waves, existing ones that differ are patched with the last wave. Blueprints in a
+ * real Port that hold properties nobody here knows were edited there and are left alone unless
+ * --reset-mapping says otherwise: a patch would replace the whole schema. */
 #define LOG_GROUP "port.setup"
 #include <stdlib.h>
 
@@ -31,7 +32,7 @@ static void note_failure(struct setup *s, const struct err *e)
         err_copy(&s->failure, e);
 }
 
-/* Actions, scorecards, pages ------------------------------------------------------------------------------------------------ */
+/* ---- Actions, scorecards, pages ---- */
 
 static void next_group(void *arg);
 
@@ -100,7 +101,7 @@ static void next_group(void *arg)
     fan_run(s->port, &s->fan, s->nitems, &ops, s);
 }
 
-/* Rollback ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Rollback ---- */
 
 static bool build_removal(void *arg, size_t i, struct port_request *r, struct buf *path)
 {
@@ -132,11 +133,12 @@ static void rolled_back(void *arg)
 static void roll_back(struct setup *s)
 {
     static const struct fan_ops ops = {build_removal, on_removed, rolled_back};
-    err_wrap(&s->failure, "the blueprints could not be installed (those created in this run are removed again)");
+    err_wrap(&s->failure,
+             "the blueprints could not be installed (those created in this run are removed again)");
     fan_run(s->port, &s->fan, s->nblueprints, &ops, s);
 }
 
-/* Waves ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Waves ---- */
 
 static bool build_wave(void *arg, size_t i, struct port_request *r, struct buf *path)
 {
@@ -166,7 +168,8 @@ static void on_wave(void *arg, size_t i, const struct port_answer *a, const stru
         b->exists = true;
         return;
     }
-    char *path = xasprintf(s->stage == STAGE_BARE ? "/blueprints (%.*s)" : "/blueprints/%.*s", STR_FMT(name_of(s, i)));
+    char *path =
+        xasprintf(s->stage == STAGE_BARE ? "/blueprints (%.*s)" : "/blueprints/%.*s", STR_FMT(name_of(s, i)));
     int rc = setup_outcome(a, e, s->stage == STAGE_BARE ? "POST" : "PATCH", path, &mine);
     free(path);
     if (rc < 0)
@@ -211,7 +214,7 @@ static void run_waves(struct setup *s)
     fan_run(s->port, &s->fan, s->nblueprints, &ops, s);
 }
 
-/* Reading what is there -------------------------------------------------------------------------------------------------------- */
+/* ---- Reading what is there ---- */
 
 /* Existing blueprints that differ from ours: which of them may be patched? */
 static void compare(struct setup *s)
@@ -226,8 +229,10 @@ static void compare(struct setup *s)
         if (s->o.embedded || s->o.reset_mapping || !blueprint_extras(b->def, b->theirs, &extras))
             b->patch = true;
         else
-            log_warn("blueprint %.*s differs from the one in Port, which also has %s; Port's is used. Run with --reset-mapping "
-                     "to replace it", STR_FMT(name_of(s, i)), buf_cstr(&extras));
+            log_warn("blueprint %.*s differs from the one in Port, which also has %s; Port's is used. Run "
+                     "with --reset-mapping "
+                     "to replace it",
+                     STR_FMT(name_of(s, i)), buf_cstr(&extras));
     }
     buf_done(&extras);
 }

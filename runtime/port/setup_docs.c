@@ -1,5 +1,5 @@
-/* Port fills in what a blueprint leaves out (required: false, empty lists, nulls), so two documents are compared with everything
- * blank taken as absent; otherwise every start would patch. */
+/* Port fills in what a blueprint leaves out (required: false, empty lists, nulls), so two documents are
+ * compared with everything blank taken as absent; otherwise every start would patch. */
 #include "port/setup_docs.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 
 #define MARK "oceanRun"
 
-/* Blueprints ----------------------------------------------------------------------------------------------------------- */
+/* ---- Blueprints ---- */
 
 static bool in_list(struct str key, const char *const *list, size_t n)
 {
@@ -23,7 +23,8 @@ static bool in_list(struct str key, const char *const *list, size_t n)
 
 void blueprint_stage_write(struct buf *out, struct json blueprint, enum blueprint_stage stage)
 {
-    static const char *const computed[] = {"calculationProperties", "mirrorProperties", "aggregationProperties"};
+    static const char *const computed[] = {"calculationProperties", "mirrorProperties",
+                                           "aggregationProperties"};
     static const char *const related[] = {"teamInheritance", "ownership", "relations"};
     struct jw w = jw_on(out);
     jw_obj(&w);
@@ -126,7 +127,7 @@ size_t blueprint_extras(struct json ours, struct json theirs, struct buf *out)
            add_extras(json_get_c(ours, "relations"), json_get_c(theirs, "relations"), "relations.", out);
 }
 
-/* Mapping -------------------------------------------------------------------------------------------------------------- */
+/* ---- Mapping ---- */
 
 static void hex_of(char out[33], struct json v)
 {
@@ -166,7 +167,8 @@ static struct json_doc *mapping_document(const struct mapping_doc *m)
 }
 
 /* Writes `config` without its mark, then a mark of these parts (mapping p NULL: left out). */
-static void write_marked(struct buf *out, struct json config, struct str mapping_hex, struct json_doc *blueprints)
+static void write_marked(struct buf *out, struct json config, struct str mapping_hex,
+                         struct json_doc *blueprints)
 {
     char hex[33];
     struct jw w = jw_on(out);
@@ -234,7 +236,7 @@ void mapping_remark(struct buf *out, struct json config, struct json_doc *bluepr
     write_marked(out, config, json_str(json_path(config, STR(MARK ".mapping"))), blueprints);
 }
 
-/* Integration ------------------------------------------------------------------------------------------------------------ */
+/* ---- Integration ---- */
 
 bool integration_differs(struct json i, const struct integration_facts *f)
 {

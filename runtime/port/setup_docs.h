@@ -9,14 +9,15 @@ enum blueprint_stage { STAGE_BARE, STAGE_RELATIONS, STAGE_FULL };
 
 /* The body of a stage (runtime R-85). */
 void blueprint_stage_write(struct buf *out, struct json blueprint, enum blueprint_stage stage);
-/* Does Port's blueprint hold what ours says? Absent, null, false and empty are the same; an extra property or relation in
- * Port's is a difference. */
+/* Does Port's blueprint hold what ours says? Absent, null, false and empty are the same; an extra property or
+ * relation in Port's is a difference. */
 bool blueprint_same(struct json ours, struct json theirs);
 /* Appends properties and relations that Port's blueprint has and ours has not: "url, relations.owner". */
 size_t blueprint_extras(struct json ours, struct json theirs, struct buf *out);
 
-/* The mapping as sent to Port. A mapping from ocean.define carries a mark, `oceanRun`: fingerprints of the mapping and of the
- * blueprints as installed, by which a later start tells whether somebody edited the mapping in Port since. */
+/* The mapping as sent to Port. A mapping from ocean.define carries a mark, `oceanRun`: fingerprints of the
+ * mapping and of the blueprints as installed, by which a later start tells whether somebody edited the
+ * mapping in Port since. */
 void mapping_write_marked(struct buf *out, const struct mapping_doc *m, struct json_doc *blueprints);
 /* Is the stored config equal to the mapping, the mark apart? */
 bool mapping_is(struct json config, const struct mapping_doc *m);

@@ -7,8 +7,8 @@
 enum setup_origin { ORIGIN_DEFAULT, ORIGIN_EMPTY, ORIGIN_PORT };
 
 struct setup_blueprint {
-    struct json def;        /* ours */
-    struct json_doc *doc;   /* Port's answer; NULL: absent */
+    struct json def;      /* ours */
+    struct json_doc *doc; /* Port's answer; NULL: absent */
     struct json theirs;
     bool exists, created, patch; /* patch: Port's one is brought up to date */
 };
@@ -20,12 +20,12 @@ struct setup {
     port_plain_fn done;
     void *arg;
 
-    struct json_doc *doc;       /* holds `integration` */
-    struct json integration;    /* the newest document; v NULL: does not exist */
+    struct json_doc *doc;        /* holds `integration` */
+    struct json integration;     /* the newest document; v NULL: does not exist */
     struct mapping_doc *mapping; /* the default one, or NULL */
     bool provision;
     enum setup_origin origin;
-    bool created;               /* the integration, in this run */
+    bool created; /* the integration, in this run */
     int polls;
     uint64_t started_ms;
     double poll_wait_s, polled_s;
@@ -33,20 +33,22 @@ struct setup {
 
     struct setup_blueprint *blueprints;
     size_t nblueprints;
-    bool apply;                 /* bring Port up to date instead of first installation */
+    bool apply; /* bring Port up to date instead of first installation */
     enum blueprint_stage stage;
-    size_t group;               /* actions, scorecards, pages */
+    size_t group; /* actions, scorecards, pages */
     struct json *items;
     char **paths;
     size_t nitems;
-    struct err failure;         /* first one of a group; code 0: none */
+    struct err failure; /* first one of a group; code 0: none */
     struct fan *fan;
 };
 
-void setup_end(struct setup *s, const struct err *e);   /* calls done, frees */
-void setup_fail_answer(struct setup *s, const struct port_answer *a, const struct err *e, const char *method, const char *path);
+void setup_end(struct setup *s, const struct err *e); /* calls done, frees */
+void setup_fail_answer(struct setup *s, const struct port_answer *a, const struct err *e, const char *method,
+                       const char *path);
 /* Fills `e` from whichever there is; 0 if the answer is a good one. */
-int setup_outcome(const struct port_answer *a, const struct err *e, const char *method, const char *path, struct err *ret);
+int setup_outcome(const struct port_answer *a, const struct err *e, const char *method, const char *path,
+                  struct err *ret);
 /* Keeps the integration of an answer, if it has one. */
 void setup_keep(struct setup *s, const struct port_answer *a);
 /* PATCH /integration/{id}<rest>; body is taken. */

@@ -1,6 +1,7 @@
-/* The access token (runtime section 5.1). At most one request for it runs. A token that is due (the last tenth of its life, at
- * most a minute) is renewed beside the running work; one that is over or was refused stops the queue until a new one is there. A
- * refused pair of credentials fails everything that waits, at once: repeating it cannot help. */
+/* The access token (runtime section 5.1). At most one request for it runs. A token that is due (the last
+ * tenth of its life, at most a minute) is renewed beside the running work; one that is over or was refused
+ * stops the queue until a new one is there. A refused pair of credentials fails everything that waits, at
+ * once: repeating it cannot help. */
 #define LOG_GROUP "port.token"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "json/write.h"
 #include "port/client_priv.h"
+#include "json/write.h"
 
 #define LIFETIME_UNKNOWN_S 600
 #define LIFETIME_MAX_S 864000
@@ -18,7 +19,8 @@
 
 static void keep_token(struct port *p, struct json root)
 {
-    struct str access = json_str(json_get_c(root, "accessToken")), type = json_str(json_get_c(root, "tokenType"));
+    struct str access = json_str(json_get_c(root, "accessToken")),
+               type = json_str(json_get_c(root, "tokenType"));
     double life = json_double(json_get_c(root, "expiresIn"));
     if (!(life > 0))
         life = LIFETIME_UNKNOWN_S;
@@ -40,12 +42,16 @@ static int refused(const struct port *p, const struct port_answer *a, struct err
     struct err text;
     port_answer_err(a, "POST", "/auth/access_token", &text);
     if (a->status == 401 || a->status == 403)
-        return ERR(e, ERR_AUTH, "Port refused the credentials (status %d): check OCEAN__PORT__CLIENT_ID and "
-                                "OCEAN__PORT__CLIENT_SECRET, and that OCEAN__PORT__BASE_URL (%s) is your region",
+        return ERR(e, ERR_AUTH,
+                   "Port refused the credentials (status %d): check OCEAN__PORT__CLIENT_ID and "
+                   "OCEAN__PORT__CLIENT_SECRET, and that OCEAN__PORT__BASE_URL (%s) is your region",
                    a->status, p->base_url);
     if (a->status == 404 || a->status == 422)
-        return ERR(e, ERR_AUTH, "no access token from Port: %s; check OCEAN__PORT__BASE_URL (%s), OCEAN__PORT__CLIENT_ID and "
-                                "OCEAN__PORT__CLIENT_SECRET", text.msg, p->base_url);
+        return ERR(
+            e, ERR_AUTH,
+            "no access token from Port: %s; check OCEAN__PORT__BASE_URL (%s), OCEAN__PORT__CLIENT_ID and "
+            "OCEAN__PORT__CLIENT_SECRET",
+            text.msg, p->base_url);
     int rc = ERR(e, ERR_HTTP, "no access token from Port: %s", text.msg);
     if (e)
         e->http_status = a->status;
@@ -78,8 +84,10 @@ static void on_token(void *arg, struct http_resp *resp, const struct err *e)
     if (a.status >= 400) {
         refused(p, &a, &mine);
     } else if (!json_str(json_get_c(a.root, "accessToken")).n) {
-        ERR(&mine, ERR_PARSE, "the answer to POST %s/v1/auth/access_token holds no accessToken; is OCEAN__PORT__BASE_URL the "
-                              "address of Port's API?", p->base_url);
+        ERR(&mine, ERR_PARSE,
+            "the answer to POST %s/v1/auth/access_token holds no accessToken; is OCEAN__PORT__BASE_URL the "
+            "address of Port's API?",
+            p->base_url);
     } else {
         keep_token(p, a.root);
     }
@@ -114,7 +122,8 @@ static void request_token(struct port *p)
     jw_key_c(&w, "clientSecret");
     jw_str(&w, str_of(p->client_secret));
     jw_end_obj(&w);
-    struct http_spec spec = {.method = "POST", .url = url, .headers = headers, .nheaders = ARRAY_LEN(headers), .body = body};
+    struct http_spec spec = {
+        .method = "POST", .url = url, .headers = headers, .nheaders = ARRAY_LEN(headers), .body = body};
     p->requests++;
     p->token.call = retry_send(p->http, &spec, &p->policy, RETRY_ALWAYS, &hooks, on_token, p, &e);
     free(url);

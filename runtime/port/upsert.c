@@ -1,6 +1,6 @@
-/* Bulk and single upserts. The body of a bulk is the texts joined, so their places in it are remembered: when Port answers 413,
- * each entity goes out by itself from there, in as many requests at a time as the window allows (never more than 50, S-109). The
- * outcome of the bulk is told when the last of them is known. */
+/* Bulk and single upserts. The body of a bulk is the texts joined, so their places in it are remembered: when
+ * Port answers 413, each entity goes out by itself from there, in as many requests at a time as the window
+ * allows (never more than 50, S-109). The outcome of the bulk is told when the last of them is known. */
 #define LOG_GROUP "port.upsert"
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +23,18 @@ struct upsert {
     struct write_options o;
     char *resync_id, *event_type;
     size_t n;
-    size_t *at, *len;      /* places of the texts in the body */
+    size_t *at, *len; /* places of the texts in the body */
     struct port_call *call;
     upsert_done_fn done;
     void *arg;
     /* 413 fallback */
     struct upsert_result *results;
-    char **owned;          /* identifier and message texts, which outlive their answers */
+    char **owned; /* identifier and message texts, which outlive their answers */
     struct single *singles;
     size_t left;
 };
 
-/* Reading answers ------------------------------------------------------------------------------------------------------ */
+/* ---- Reading answers ---- */
 
 static bool index_of(struct json item, size_t n, size_t *ret)
 {
@@ -63,7 +63,8 @@ void upsert_read_bulk(struct json root, struct upsert_result *results, size_t n)
 {
     size_t i;
     for (i = 0; i < n; i++)
-        results[i] = (struct upsert_result){.outcome = UPSERT_FAILED, .message = STR("Port's answer does not name it")};
+        results[i] = (struct upsert_result){.outcome = UPSERT_FAILED,
+                                            .message = STR("Port's answer does not name it")};
     for (struct json_iter it = json_iter(json_get_c(root, "entities")); json_next(&it);) {
         struct json created = json_get_c(it.val, "created");
         if (!index_of(it.val, n, &i))
@@ -100,18 +101,21 @@ void upsert_read_single(const struct port_answer *a, struct str text, struct ups
         };
         return;
     }
-    bool missing = a->status == 404 && !json_is_true(json_get_c(a->root, "ok")) && str_is(json_str(error), "not_found");
+    bool missing =
+        a->status == 404 && !json_is_true(json_get_c(a->root, "ok")) && str_is(json_str(error), "not_found");
     *ret = (struct upsert_result){
         .outcome = !missing && has_search_identifier(text) ? UPSERT_UNMATCHED : UPSERT_FAILED,
         .status = a->status,
-        .message = json_is_str(message) ? json_str(message) : json_is_str(error) ? json_str(error) : a->text,
+        .message = json_is_str(message) ? json_str(message)
+                   : json_is_str(error) ? json_str(error)
+                                        : a->text,
     };
 }
 
-/* Life ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Life ---- */
 
-static struct upsert *upsert_new(struct port *p, struct str blueprint, size_t n, const struct write_options *o,
-                                 upsert_done_fn done, void *arg)
+static struct upsert *upsert_new(struct port *p, struct str blueprint, size_t n,
+                                 const struct write_options *o, upsert_done_fn done, void *arg)
 {
     struct upsert *u = xcalloc(1, sizeof(*u));
     u->port = p;
@@ -157,7 +161,8 @@ static void drop_single(void *arg)
 static void fail_all(struct upsert *u, const struct err *e)
 {
     for (size_t i = 0; i < u->n; i++)
-        u->results[i] = (struct upsert_result){.outcome = UPSERT_FAILED, .status = e->http_status, .message = str_of(e->msg)};
+        u->results[i] = (struct upsert_result){
+            .outcome = UPSERT_FAILED, .status = e->http_status, .message = str_of(e->msg)};
     u->done(u->arg, u->results, u->n, e);
     upsert_free(u);
 }
@@ -169,7 +174,7 @@ static void answer_error(const struct upsert *u, const struct port_answer *a, co
     free(path);
 }
 
-/* The way through 413 ---------------------------------------------------------------------------------------------------- */
+/* ---- The way through 413 ---- */
 
 static struct str keep(struct upsert *u, size_t slot, struct str s)
 {
@@ -220,18 +225,20 @@ static struct port_call *send_single(struct upsert *u, struct str text, port_don
 
 static void one_by_one(struct upsert *u, struct str body)
 {
-    log_info("a bulk of %zu entities of blueprint %s is too large for Port; sending them one by one", u->n, u->blueprint);
+    log_info("a bulk of %zu entities of blueprint %s is too large for Port; sending them one by one", u->n,
+             u->blueprint);
     u->owned = xcalloc(2 * u->n, sizeof(*u->owned));
     u->singles = xcalloc(u->n, sizeof(*u->singles));
     u->left = u->n;
     for (size_t i = 0; i < u->n; i++) {
         u->singles[i] = (struct single){u, i, NULL};
-        u->singles[i].call = send_single(u, (struct str){body.p + u->at[i], u->len[i]}, on_single, &u->singles[i]);
+        u->singles[i].call =
+            send_single(u, (struct str){body.p + u->at[i], u->len[i]}, on_single, &u->singles[i]);
         u->singles[i].call->drop = drop_single;
     }
 }
 
-/* Bulk and single ------------------------------------------------------------------------------------------------------- */
+/* ---- Bulk and single ---- */
 
 static void on_bulk(void *arg, const struct port_answer *a, const struct err *e)
 {
@@ -245,7 +252,8 @@ static void on_bulk(void *arg, const struct port_answer *a, const struct err *e)
         answer_error(u, a, "/entities/bulk", &mine);
         fail_all(u, &mine);
     } else if (!json_is_obj(a->root)) {
-        ERR(&mine, ERR_PARSE, "the answer to POST /blueprints/%s/entities/bulk is no JSON object", u->blueprint);
+        ERR(&mine, ERR_PARSE, "the answer to POST /blueprints/%s/entities/bulk is no JSON object",
+            u->blueprint);
         fail_all(u, &mine);
     } else {
         upsert_read_bulk(a->root, u->results, u->n);
@@ -254,8 +262,8 @@ static void on_bulk(void *arg, const struct port_answer *a, const struct err *e)
     }
 }
 
-void port_bulk_upsert(struct port *p, struct str blueprint, const struct str *texts, size_t n, const struct write_options *o,
-                      upsert_done_fn done, void *arg)
+void port_bulk_upsert(struct port *p, struct str blueprint, const struct str *texts, size_t n,
+                      const struct write_options *o, upsert_done_fn done, void *arg)
 {
     struct upsert *u = upsert_new(p, blueprint, n, o, done, arg);
     struct buf path, query;

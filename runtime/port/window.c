@@ -1,5 +1,5 @@
-/* Additive growth, halving on overload. Growth needs a window that was really used, else an idle client would end with a
- * window nobody tested. */
+/* Additive growth, halving on overload. Growth needs a window that was really used, else an idle client would
+ * end with a window nobody tested. */
 #include "port/window.h"
 
 static bool is_overload(int status) { return status == 429 || status == 503; }
@@ -27,6 +27,7 @@ void window_leave(struct window *w, uint64_t n, int status, double seconds)
     w->in_flight--;
     if (is_overload(status))
         window_overload(w, n);
-    else if (status && status < 500 && full && n > w->epoch && seconds <= WINDOW_FAST_S && w->size < WINDOW_MAX)
+    else if (status && status < 500 && full && n > w->epoch && seconds <= WINDOW_FAST_S &&
+             w->size < WINDOW_MAX)
         w->size = w->size + 1 / w->size < WINDOW_MAX ? w->size + 1 / w->size : WINDOW_MAX;
 }

@@ -1,7 +1,8 @@
 /* window.h: how many requests to Port may be in flight (design.md section 6). Pure, private to port/.
  *
- * Starts at 5, grows by one for each full window of fast answers, halves when Port says 429 or 503. Answers to requests that
- * were sent before the last halving do not halve it again, so one overload of many requests counts once. */
+ * Starts at 5, grows by one for each full window of fast answers, halves when Port says 429 or 503. Answers
+ * to requests that were sent before the last halving do not halve it again, so one overload of many requests
+ * counts once. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +22,8 @@ void window_init(struct window *w);
 static inline bool window_has_room(const struct window *w) { return w->in_flight < (unsigned)w->size; }
 /* Takes a place; returns the number of this sending. */
 uint64_t window_enter(struct window *w);
-/* An overload answer to sending number `n` that is going to be repeated: halves; returns the number of the repeat. */
+/* An overload answer to sending number `n` that is going to be repeated: halves; returns the number of the
+ * repeat. */
 uint64_t window_overload(struct window *w, uint64_t n);
 /* Gives the place back. status 0: no answer. */
 void window_leave(struct window *w, uint64_t n, int status, double seconds);

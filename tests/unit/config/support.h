@@ -91,7 +91,13 @@ static inline char *load_problems(struct settings_flags f)
     return buf_take(&problems, NULL);
 }
 
-#define assert_contains(text, part) \
-    do { if (!strstr((text), (part))) fail_msg("\"%s\" not in:\n%s", (part), (text)); } while (0)
-#define assert_lacks(text, part) \
-    do { if (strstr((text), (part))) fail_msg("\"%s\" is in:\n%s", (part), (text)); } while (0)
+#define assert_contains(text, part)                                                                          \
+    do {                                                                                                     \
+        if (!strstr((text), (part)))                                                                         \
+            fail_msg("\"%s\" not in:\n%s", (part), (text));                                                  \
+    } while (0)
+#define assert_lacks(text, part)                                                                             \
+    do {                                                                                                     \
+        if (strstr((text), (part)))                                                                          \
+            fail_msg("\"%s\" is in:\n%s", (part), (text));                                                   \
+    } while (0)

@@ -21,8 +21,9 @@ static void refuse_definition(const char *const *parts, size_t n)
     definition_free(d);
     settings_free(s);
 }
-#define refuse_with(...) \
-    refuse_definition((const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define refuse_with(...)                                                                                     \
+    refuse_definition((const char *const[]){__VA_ARGS__},                                                    \
+                      sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static int add(struct definition *d, const char *text, struct err *e)
 {
@@ -36,10 +37,12 @@ static int add(struct definition *d, const char *text, struct err *e)
 static void a_whole_folder(void **state)
 {
     (void)state;
-    put_file(".port/spec.yaml", "type: jira\nconfigurations:\n  - name: apiToken\n    type: string\n    required: true\n");
+    put_file(".port/spec.yaml",
+             "type: jira\nconfigurations:\n  - name: apiToken\n    type: string\n    required: true\n");
     put_file(".port/resources/blueprints.json", "[{\"identifier\":\"a\",\"schema\":{\"properties\":{}}}]");
-    put_file(".port/resources/port-app-config.yml", "resources:\n  - kind: k\n    port:\n      entity:\n        mappings:\n"
-                                                    "          identifier: .id\n          blueprint: '\"a\"'\n");
+    put_file(".port/resources/port-app-config.yml",
+             "resources:\n  - kind: k\n    port:\n      entity:\n        mappings:\n"
+             "          identifier: .id\n          blueprint: '\"a\"'\n");
     put_file(".port/resources/scorecards.json", "[{\"blueprint\":\"a\",\"data\":[]}]");
     put_file(".port/resources/.gitignore", "x");
     struct settings *s = load((struct settings_flags){0});
@@ -56,15 +59,20 @@ static void a_whole_folder(void **state)
 static void problems_name_file_line_and_column(void **state)
 {
     (void)state;
-    put_file(".port/spec.yaml", "configurations:\n  - name: a\n    type: strin\n  - name: b\n    type: integer\n    default: x\n");
-    put_file(".port/resources/port-app-config.yml", "resources:\n  - kind: k\n    port:\n      entity:\n        mappings:\n"
-                                                    "          identifier: .id\n          blueprint: [a]\n");
+    put_file(
+        ".port/spec.yaml",
+        "configurations:\n  - name: a\n    type: strin\n  - name: b\n    type: integer\n    default: x\n");
+    put_file(".port/resources/port-app-config.yml",
+             "resources:\n  - kind: k\n    port:\n      entity:\n        mappings:\n"
+             "          identifier: .id\n          blueprint: [a]\n");
     put_file(".port/resources/blueprints.yaml", "- identifier: a\n- identifier: a\n- title: x\n");
-    refuse_with(".port/spec.yaml:3:11: configurations[0].type", ".port/spec.yaml:6:14: configurations[1].default",
+    refuse_with(".port/spec.yaml:3:11: configurations[0].type",
+                ".port/spec.yaml:6:14: configurations[1].default",
                 ".port/resources/blueprints.yaml:2:3: blueprints[1]: the identifier \"a\" is given twice");
     unlink(".port/spec.yaml");
     unlink(".port/resources/blueprints.yaml");
-    refuse_with(".port/resources/port-app-config.yml:7:22: resources[0].port.entity.mappings.blueprint: expected a jq expression");
+    refuse_with(".port/resources/port-app-config.yml:7:22: resources[0].port.entity.mappings.blueprint: "
+                "expected a jq expression");
 }
 
 static void odd_files(void **state)
@@ -86,7 +94,8 @@ static void folder_of_the_script_is_the_fallback(void **state)
     (void)state;
     put_file("jira/integration.lua", "");
     put_file("jira/.port/spec.yaml", "type: fromspec\n");
-    put_file("jira/pyproject.toml", "[tool.other]\nname = 'no'\n[tool.poetry]\nname = \"Jira-Proj\"\nversion = \"1.2.3\" # x\n");
+    put_file("jira/pyproject.toml",
+             "[tool.other]\nname = 'no'\n[tool.poetry]\nname = \"Jira-Proj\"\nversion = \"1.2.3\" # x\n");
     struct settings *s = load((struct settings_flags){.script = "jira"});
     struct definition *d = load_definition(s);
     char *type, *id, *version;
@@ -112,7 +121,8 @@ static void identity_in_order(void **state)
     } rows[] = {
         {"My Tool.lua", NULL, NULL, "my-tool", "my-my-tool-integration", "0.0.0"},
         {"Thing", NULL, NULL, "thing", "my-thing-integration", "0.0.0"},
-        {"Thing", "{\"type\":\"Declared\",\"version\":\"2\"}", NULL, "declared", "my-declared-integration", "2"},
+        {"Thing", "{\"type\":\"Declared\",\"version\":\"2\"}", NULL, "declared", "my-declared-integration",
+         "2"},
         {"Thing", "{\"type\":\"Declared\"}", "SET", "set", "my-set-integration", "0.0.0"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -140,8 +150,12 @@ static void inline_definition(void **state)
     (void)state;
     struct definition *d = definition_new();
     struct err e = {0};
-    assert_int_equal(add(d, "{\"blueprints\":[{\"identifier\":\"a\",\"schema\":{\"properties\":{\"enum\":{}},\"required\":{}}}],"
-                            "\"mapping\":{\"resources\":{}},\"config\":{}}", &e), 0);
+    assert_int_equal(add(d,
+                         "{\"blueprints\":[{\"identifier\":\"a\",\"schema\":{\"properties\":{\"enum\":{}},"
+                         "\"required\":{}}}],"
+                         "\"mapping\":{\"resources\":{}},\"config\":{}}",
+                         &e),
+                     0);
     struct json b = json_at(json_root(d->blueprints), 0);
     assert_true(json_is_arr(json_path(b, STR("schema.required"))));
     assert_true(json_is_obj(json_path(b, STR("schema.properties.enum"))));
@@ -202,14 +216,18 @@ static void config_values_by_type(void **state)
     setenv("OCEAN__INTEGRATION__CONFIG__UNDECLARED", "x", 1);
     setenv("OCEAN__INTEGRATION__CONFIG__ABC", "y", 1);
     put_file("config.yaml", "integration:\n  config:\n    text: 12\n    rate: 0.5\n    nothing: null\n");
-    assert_json(configure("configurations:\n"
-                          "- {name: pageSize, type: integer, required: true}\n- {name: api2Url, type: url}\n"
-                          "- {name: flag, type: boolean}\n- {name: map, type: object}\n- {name: list, type: array}\n"
-                          "- {name: text, type: string}\n- {name: rate, type: number}\n- {name: nothing, type: string}\n"
-                          "- {name: absent, type: integer}\n- {name: preset, type: boolean, default: 'true', required: true}\n"
-                          "- {name: ABC, type: string}\n", NULL),
-                "{\"page_size\":5,\"api2_url\":\"https://h/p\",\"flag\":true,\"map\":{\"a\":[1.10]},\"list\":[],"
-                "\"text\":\"12\",\"rate\":0.5,\"nothing\":null,\"absent\":null,\"preset\":true,\"ABC\":\"y\"}");
+    assert_json(
+        configure(
+            "configurations:\n"
+            "- {name: pageSize, type: integer, required: true}\n- {name: api2Url, type: url}\n"
+            "- {name: flag, type: boolean}\n- {name: map, type: object}\n- {name: list, type: array}\n"
+            "- {name: text, type: string}\n- {name: rate, type: number}\n- {name: nothing, type: string}\n"
+            "- {name: absent, type: integer}\n- {name: preset, type: boolean, default: 'true', required: "
+            "true}\n"
+            "- {name: ABC, type: string}\n",
+            NULL),
+        "{\"page_size\":5,\"api2_url\":\"https://h/p\",\"flag\":true,\"map\":{\"a\":[1.10]},\"list\":[],"
+        "\"text\":\"12\",\"rate\":0.5,\"nothing\":null,\"absent\":null,\"preset\":true,\"ABC\":\"y\"}");
 }
 
 static void config_problems_all_at_once(void **state)
@@ -219,10 +237,13 @@ static void config_problems_all_at_once(void **state)
     setenv("OCEAN__INTEGRATION__CONFIG__PAGE_SIZE", "1.5", 1);
     setenv("OCEAN__INTEGRATION__CONFIG__SECRET", "letmein-letmein", 1);
     setenv("OCEAN__INTEGRATION__CONFIG__URL", "/", 1);
-    configure("configurations:\n- {name: pageSize, type: integer}\n- {name: apiToken, type: string, required: true}\n"
-              "- {name: secret, type: integer, sensitive: true}\n- {name: url, type: url}\n", &p);
-    assert_contains(p, "integration.config.page_size (OCEAN__INTEGRATION__CONFIG__PAGE_SIZE, from environment): "
-                       "expected an integer, got \"1.5\"");
+    configure("configurations:\n- {name: pageSize, type: integer}\n- {name: apiToken, type: string, "
+              "required: true}\n"
+              "- {name: secret, type: integer, sensitive: true}\n- {name: url, type: url}\n",
+              &p);
+    assert_contains(p,
+                    "integration.config.page_size (OCEAN__INTEGRATION__CONFIG__PAGE_SIZE, from environment): "
+                    "expected an integer, got \"1.5\"");
     assert_contains(p, "integration.config.api_token (OCEAN__INTEGRATION__CONFIG__API_TOKEN): is required");
     assert_contains(p, "integration.config.secret");
     assert_contains(p, "integration.config.url");

@@ -4,11 +4,26 @@
 static void snake_case_follows_the_vectors(void **state)
 {
     static const char *const vectors[][2] = {
-        {"apiToken", "api_token"}, {"verifySSL", "verify_ssl"}, {"APIKey", "api_key"}, {"HTTPProxy", "http_proxy"},
-        {"getURLForID", "get_url_for_id"}, {"clientID", "client_id"}, {"jiraHost2", "jira_host2"}, {"k8sHost", "k8s_host"},
-        {"oauth2", "oauth2"}, {"x509", "x509"}, {"api2Url", "api2_url"}, {"a1B2", "a1_b2"}, {"S3Bucket", "s3_bucket"},
-        {"IPv4", "i_pv4"}, {"ca-cert", "ca-cert"}, {"ABC", "ABC"}, {"already_snake", "already_snake"}, {"123", "123"},
-        {"", ""}, {"API_KEY", "API_KEY"},
+        {"apiToken", "api_token"},
+        {"verifySSL", "verify_ssl"},
+        {"APIKey", "api_key"},
+        {"HTTPProxy", "http_proxy"},
+        {"getURLForID", "get_url_for_id"},
+        {"clientID", "client_id"},
+        {"jiraHost2", "jira_host2"},
+        {"k8sHost", "k8s_host"},
+        {"oauth2", "oauth2"},
+        {"x509", "x509"},
+        {"api2Url", "api2_url"},
+        {"a1B2", "a1_b2"},
+        {"S3Bucket", "s3_bucket"},
+        {"IPv4", "i_pv4"},
+        {"ca-cert", "ca-cert"},
+        {"ABC", "ABC"},
+        {"already_snake", "already_snake"},
+        {"123", "123"},
+        {"", ""},
+        {"API_KEY", "API_KEY"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
@@ -43,7 +58,8 @@ static void defaults(void **state)
 static void environment_beats_dotenv_beats_yaml(void **state)
 {
     (void)state;
-    put_file("config.yaml", "clientTimeout: 1\nport:\n  clientId: yaml\n  clientSecret: yaml-secret\neventListener: {type: KAFKA, interval: 5}\n");
+    put_file("config.yaml", "clientTimeout: 1\nport:\n  clientId: yaml\n  clientSecret: "
+                            "yaml-secret\neventListener: {type: KAFKA, interval: 5}\n");
     put_file(".env", "OCEAN__CLIENT_TIMEOUT=2\nexport OCEAN__PORT__CLIENT_ID='dotenv'\n");
     setenv("ocean__client_timeout", "3", 1);
     setenv("OCEAN__EVENT_LISTENER__TYPE", "ONCE", 1);
@@ -67,7 +83,8 @@ static void flags_beat_everything(void **state)
     setenv("OCEAN__EVENT_LISTENER__TYPE", "KAFKA", 1);
     setenv("APPLICATION__PORT", "9000", 1);
     setenv("APPLICATION__LOG_LEVEL", "debug", 1);
-    struct settings *s = load((struct settings_flags){.once = true, .port = "8001", .lua_memory = "1G", .lua_cpu = "0.5"});
+    struct settings *s =
+        load((struct settings_flags){.once = true, .port = "8001", .lua_memory = "1G", .lua_cpu = "0.5"});
     assert_string_equal(s->event_listener_type, "ONCE");
     assert_int_equal(s->http_port, 8001);
     assert_string_equal(s->log_level, "DEBUG");
@@ -84,7 +101,8 @@ static void json_values_of_sections(void **state)
     setenv("OCEAN__PORT__CLIENT_ID", "nested", 1);
     setenv("OCEAN__SSL__PORT__X509", "{\"strict\":false}", 1);
     setenv("OCEAN__EVENT_LISTENER", "{\"type\":\"POLLING\",\"resyncOnStart\":false}", 1);
-    setenv("OCEAN__INTEGRATION", "{\"identifier\":\"x\",\"type\":\"jira\",\"config\":{\"appHost\":\"https://h\"}}", 1);
+    setenv("OCEAN__INTEGRATION",
+           "{\"identifier\":\"x\",\"type\":\"jira\",\"config\":{\"appHost\":\"https://h\"}}", 1);
     struct settings *s = load((struct settings_flags){0});
     assert_string_equal(s->client_id, "nested");
     assert_string_equal(s->client_secret, "b-secret");
@@ -144,10 +162,11 @@ static void value_providers(void **state)
     (void)state;
     setenv("PORT_ID", "from-env", 1);
     put_file(".env", "PORT_SECRET=from-dotenv\n");
-    put_file("config.yaml", "port:\n  clientId: \"{{ from env PORT_ID }}\"\n  clientSecret: '{{ from env PORT_SECRET }}'\n"
-                            "clientTimeout: '{{ from env ABSENT }}'\n"
-                            "integration:\n  config:\n    a: 'x{{ from env PORT_ID }}'\n    b: ['{{ from env PORT_ID }}']\n"
-                            "    c: {d: '{{ from env PORT_ID }}'}\n    e: '{{ from file X }}'\n");
+    put_file("config.yaml",
+             "port:\n  clientId: \"{{ from env PORT_ID }}\"\n  clientSecret: '{{ from env PORT_SECRET }}'\n"
+             "clientTimeout: '{{ from env ABSENT }}'\n"
+             "integration:\n  config:\n    a: 'x{{ from env PORT_ID }}'\n    b: ['{{ from env PORT_ID }}']\n"
+             "    c: {d: '{{ from env PORT_ID }}'}\n    e: '{{ from file X }}'\n");
     struct settings *s = load((struct settings_flags){0});
     struct json c = json_root(s->config_raw);
     assert_string_equal(s->client_id, "from-env");
@@ -168,8 +187,9 @@ static void value_providers(void **state)
 static void yaml_keys_in_both_spellings(void **state)
 {
     (void)state;
-    put_file("config.yaml", "ssl: {thirdParty: {x509: {strict: false}}}\nscheduled_resync_interval: 90\n"
-                            "integration:\n  config:\n    apiUrl: https://h/\n    nested: {keepCase: {InnerKey: [1]}}\n");
+    put_file("config.yaml",
+             "ssl: {thirdParty: {x509: {strict: false}}}\nscheduled_resync_interval: 90\n"
+             "integration:\n  config:\n    apiUrl: https://h/\n    nested: {keepCase: {InnerKey: [1]}}\n");
     struct settings *s = load((struct settings_flags){0});
     struct json c = json_root(s->config_raw);
     assert_true(s->third_no_strict);
@@ -234,11 +254,14 @@ static void all_problems_at_once_without_secrets(void **state)
     setenv("OCEAN__SSL", "[1]", 1);
     put_file("config.yaml", "maxWaitSecondsBeforeShutdown: x\nlive_events: {redis: {enableTls: true}}\n");
     char *p = load_problems((struct settings_flags){.script = "absent"});
-    assert_contains(p, "client_timeout (OCEAN__CLIENT_TIMEOUT, from environment): expected an integer of at least 1, got \"1.5\"");
-    assert_contains(p, "event_listener.type (OCEAN__EVENT_LISTENER__TYPE, from environment): expected POLLING, ");
+    assert_contains(p, "client_timeout (OCEAN__CLIENT_TIMEOUT, from environment): expected an integer of at "
+                       "least 1, got \"1.5\"");
+    assert_contains(
+        p, "event_listener.type (OCEAN__EVENT_LISTENER__TYPE, from environment): expected POLLING, ");
     assert_contains(p, "port.base_url (OCEAN__PORT__BASE_URL");
     assert_contains(p, "ssl (OCEAN__SSL, from environment): expected a JSON object, got array");
-    assert_contains(p, "max_wait_seconds_before_shutdown (OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN, from config.yaml:1:");
+    assert_contains(
+        p, "max_wait_seconds_before_shutdown (OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN, from config.yaml:1:");
     assert_contains(p, "live_events.redis.enable_tls");
     assert_contains(p, "absent: no such file or folder");
     assert_lacks(p, "hunter2");

@@ -1,7 +1,9 @@
-/* fake_port.h: a scripted Port on loopback. Answers come from rules; every request is kept for the test to look at.
+/* fake_port.h: a scripted Port on loopback. Answers come from rules; every request is kept for the test to
+ * look at.
  *
- * A rule answers a request whose method and path begin as the rule says; a rule with `times` is used up after so many. The
- * first rule that fits is taken. Without one the answer is 404 not_found. The token request has an answer of its own. */
+ * A rule answers a request whose method and path begin as the rule says; a rule with `times` is used up after
+ * so many. The first rule that fits is taken. Without one the answer is 404 not_found. The token request has
+ * an answer of its own. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,12 +29,12 @@ struct rule {
     int status;
     const char *body;
     const char *header, *value; /* an extra header, or NULL */
-    int times;           /* 0: always */
-    bool hold;           /* not answered until fake_release */
+    int times;                  /* 0: always */
+    bool hold;                  /* not answered until fake_release */
 };
 
 struct seen {
-    char *line;          /* "POST /v1/x?query" */
+    char *line; /* "POST /v1/x?query" */
     char *body, *agent, *authorization, *skip;
 };
 
@@ -44,14 +46,15 @@ static struct {
     size_t nrules;
     struct seen seen[REQUESTS_MAX];
     size_t n;
-    int tokens;          /* handed out */
+    int tokens;               /* handed out */
     const char *token_answer; /* instead of a new token each time */
     int token_status;
     struct http_call *held[64];
     size_t nheld, most_held;
 } fake;
 
-static inline void fake_reply(struct http_call *call, int status, const char *text, const char *header, const char *value)
+static inline void fake_reply(struct http_call *call, int status, const char *text, const char *header,
+                              const char *value)
 {
     struct buf body;
     struct http_header h = {str_of(header), str_of(value)};
@@ -85,16 +88,19 @@ static inline void fake_handle(void *arg, struct http_call *call)
     struct str path = http_call_path(call), query = http_call_query(call);
     assert_true(fake.n < REQUESTS_MAX);
     struct seen *s = &fake.seen[fake.n++];
-    s->line = xasprintf("%s %.*s%s%.*s", http_call_method(call), STR_FMT(path), query.n ? "?" : "", STR_FMT(query));
+    s->line =
+        xasprintf("%s %.*s%s%.*s", http_call_method(call), STR_FMT(path), query.n ? "?" : "", STR_FMT(query));
     s->body = str_dup(http_call_body(call));
     s->agent = fake_header(call, "User-Agent");
     s->authorization = fake_header(call, "Authorization");
     s->skip = fake_header(call, "x-skip-resync");
     if (strcmp(s->line, "POST /v1/auth/access_token") == 0) {
         char text[160];
-        snprintf(text, sizeof(text), "{\"ok\":true,\"accessToken\":\"token-%d\",\"expiresIn\":10800,\"tokenType\":\"Bearer\"}",
+        snprintf(text, sizeof(text),
+                 "{\"ok\":true,\"accessToken\":\"token-%d\",\"expiresIn\":10800,\"tokenType\":\"Bearer\"}",
                  ++fake.tokens);
-        fake_reply(call, fake.token_status ? fake.token_status : 200, fake.token_answer ? fake.token_answer : text, NULL, NULL);
+        fake_reply(call, fake.token_status ? fake.token_status : 200,
+                   fake.token_answer ? fake.token_answer : text, NULL, NULL);
         return;
     }
     struct rule *r = fake_rule(s->line);
@@ -105,7 +111,8 @@ static inline void fake_handle(void *arg, struct http_call *call)
     } else if (r) {
         fake_reply(call, r->status, r->body, r->header, r->value);
     } else {
-        fake_reply(call, 404, "{\"ok\":false,\"error\":\"not_found\",\"message\":\"nothing there\"}", NULL, NULL);
+        fake_reply(call, 404, "{\"ok\":false,\"error\":\"not_found\",\"message\":\"nothing there\"}", NULL,
+                   NULL);
     }
 }
 
@@ -203,7 +210,8 @@ static inline void fake_got(void *arg, const struct port_answer *a, const struct
         err_copy(&g->err, e);
 }
 
-static inline struct port_call *fake_send(const char *method, const char *path, const char *body, struct got *g)
+static inline struct port_call *fake_send(const char *method, const char *path, const char *body,
+                                          struct got *g)
 {
     struct port_request r = {.method = method, .path = path};
     buf_init(&r.body, BUF_NO_LIMIT);
@@ -219,7 +227,10 @@ static inline void assert_line(size_t i, const char *line)
     assert_string_equal(fake.seen[i].line, line);
 }
 
-#define assert_contains(text, part) \
-    do { if (!strstr((text), (part))) fail_msg("\"%s\" not in:\n%s", (part), (text)); } while (0)
+#define assert_contains(text, part)                                                                          \
+    do {                                                                                                     \
+        if (!strstr((text), (part)))                                                                         \
+            fail_msg("\"%s\" not in:\n%s", (part), (text));                                                  \
+    } while (0)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)

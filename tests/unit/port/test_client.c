@@ -61,7 +61,8 @@ static void headers_of_a_request(void **state)
     assert_line(1, "GET /v1/thing");
     assert_string_equal(fake.seen[1].authorization, "Bearer token-1");
     assert_string_equal(fake.seen[1].agent, "port-ocean/jira/1.4.2/my jira");
-    struct port_request r = {.method = "POST", .path = "/thing", .query = "a=b", .feature = PORT_EXPORTER, .skip_resync = true};
+    struct port_request r = {
+        .method = "POST", .path = "/thing", .query = "a=b", .feature = PORT_EXPORTER, .skip_resync = true};
     buf_init(&r.body, 100);
     buf_adds(&r.body, "{}");
     port_send(fake.port, &r, fake_got, &g);
@@ -253,7 +254,8 @@ static void an_answer_that_is_no_json(void **state)
 static void error_texts(void **state)
 {
     static const char *const rows[][2] = {
-        {"{\"ok\":false,\"error\":\"invalid_request\",\"message\":\"bad\"}", "PATCH /x answered 422 invalid_request: bad"},
+        {"{\"ok\":false,\"error\":\"invalid_request\",\"message\":\"bad\"}",
+         "PATCH /x answered 422 invalid_request: bad"},
         {"{\"error\":{\"code\":\"c\",\"message\":\"m\"}}", "PATCH /x answered 422 c: m"},
         {"{\"error\":\"only\"}", "PATCH /x answered 422 only"},
     };
