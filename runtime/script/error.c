@@ -15,7 +15,7 @@
 #define ERROR_META "ocean.error"
 #define MESSAGE_MAX 4096
 
-void report_done(struct report *r)
+void failure_done(struct failure *r)
 {
     free(r->where);
     free(r->message);
@@ -138,7 +138,7 @@ static const char *raw_text(lua_State *L, int idx, const char *key)
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
 }
 
-static void report_table(lua_State *L, int idx, struct report *r)
+static void report_table(lua_State *L, int idx, struct failure *r)
 {
     const char *kind = raw_text(L, idx, "kind"), *where = raw_text(L, idx, "where");
     r->http = strcmp(kind, "http") == 0 || strcmp(kind, "transport") == 0 || strcmp(kind, "timeout") == 0 ||
@@ -165,7 +165,7 @@ char *error_own_frames(const char *traceback)
     return out;
 }
 
-void error_report(lua_State *L, lua_State *co, struct report *r)
+void error_failure(lua_State *L, lua_State *co, struct failure *r)
 {
     luaL_checkstack(L, 20, NULL);
     if (!lua_checkstack(co, 2))

@@ -9,14 +9,14 @@
 #include <stdbool.h>
 
 /* An error that ended a task. Strings are heap copies. */
-struct report {
+struct failure {
     char *where;     /* "file.lua:12", or "" */
     char *message;   /* with where in front when it was not there */
     char *traceback; /* "" when there is none */
     bool http;       /* transport failure or error status (sync S-35) */
     bool cancelled;
 };
-void report_done(struct report *r);
+void failure_done(struct failure *r);
 
 void error_open(lua_State *L); /* makes the metatable */
 
@@ -37,4 +37,4 @@ char *error_own_frames(const char *traceback);
 
 /* Fills `r` from the error value on top of `co`, whose stack still stands. `L` is the main state; may raise (memory).
  */
-void error_report(lua_State *L, lua_State *co, struct report *r);
+void error_failure(lua_State *L, lua_State *co, struct failure *r);

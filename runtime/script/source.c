@@ -96,7 +96,7 @@ static void finish(void *arg)
 }
 
 /* A failure that was raised and not caught is the handler's error already; what was caught taints. */
-static void tell_taints(struct run *r, const struct report *error)
+static void tell_taints(struct run *r, const struct failure *error)
 {
     for (size_t i = 0; i < r->ntaints; i++) {
         if (!r->cancelled && !(error && strstr(error->message, r->taints[i])))
@@ -106,7 +106,7 @@ static void tell_taints(struct run *r, const struct report *error)
     r->ntaints = 0;
 }
 
-static void on_handler_done(void *arg, const struct report *error)
+static void on_handler_done(void *arg, const struct failure *error)
 {
     struct run *r = arg;
     struct handler *h = &r->vm->on_resync.v[r->order[r->at - 1]];
@@ -356,7 +356,7 @@ static void hook_finish(struct hook_run *h, const struct err *e, bool http)
     done(arg, e, http);
 }
 
-static void on_hook_done(void *arg, const struct report *error)
+static void on_hook_done(void *arg, const struct failure *error)
 {
     struct hook_run *h = arg;
     struct err e = {0};

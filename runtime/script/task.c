@@ -187,7 +187,7 @@ static void close_threads(struct task *t)
     v->current = before;
 }
 
-static void task_finish(struct task *t, const struct report *error)
+static void task_finish(struct task *t, const struct failure *error)
 {
     struct vm *v = t->vm;
     unqueue(t);
@@ -209,7 +209,7 @@ static void task_finish(struct task *t, const struct report *error)
         done(arg, error);
 }
 
-static void report_text(struct report *r, const char *where, const char *message, const char *traceback)
+static void report_text(struct failure *r, const char *where, const char *message, const char *traceback)
 {
     r->where = xstrdup(where);
     r->message = *where ? xasprintf("%s: %s", where, message) : xstrdup(message);
@@ -218,13 +218,13 @@ static void report_text(struct report *r, const char *where, const char *message
 
 struct report_job {
     struct task *task;
-    struct report *r;
+    struct failure *r;
 };
 
 static int make_report(lua_State *L, void *arg)
 {
     struct report_job *j = arg;
-    error_report(L, j->task->co, j->r);
+    error_failure(L, j->task->co, j->r);
     return 0;
 }
 
@@ -238,7 +238,7 @@ static int make_traceback(lua_State *L, void *arg)
     return 0;
 }
 
-static void out_of_memory_report(struct task *t, struct report *r)
+static void out_of_memory_report(struct task *t, struct failure *r)
 {
     char where[LUA_IDSIZE + 16] = "";
     error_position(t->co, where, sizeof(where));
@@ -253,7 +253,7 @@ static void out_of_memory_report(struct task *t, struct report *r)
 static void task_fail(struct task *t, int status)
 {
     struct vm *v = t->vm;
-    struct report r = {0};
+    struct failure r = {0};
     struct report_job job = {t, &r};
     v->slack = REPORT_SLACK;
     v->current = t; /* a __tostring of the script runs under its limits */
@@ -264,7 +264,7 @@ static void task_fail(struct task *t, int status)
         out_of_memory_report(t, &r);
         vm_protect(v, make_traceback, &job, NULL);
     } else if (vm_protect(v, make_report, &job, NULL) < 0) {
-        report_done(&r);
+        failure_done(&r);
         out_of_memory_report(t, &r);
     }
     if (t->cancelled && !t->killed)
@@ -274,15 +274,15 @@ static void task_fail(struct task *t, int status)
     v->slack = 0;
     if (vm_is_hungry(v) && !v->closing)
         vm_collect(v, v->L);
-    report_done(&r);
+    failure_done(&r);
 }
 
 void task_close(struct task *t, const char *why)
 {
-    struct report r = {.cancelled = t->cancelled};
+    struct failure r = {.cancelled = t->cancelled};
     report_text(&r, "", why, "");
     task_finish(t, &r);
-    report_done(&r);
+    failure_done(&r);
 }
 
 void task_close_all(struct vm *v)

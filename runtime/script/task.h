@@ -11,7 +11,7 @@
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_SLICED, TASK_DONE };
 
 struct op;
-typedef void (*task_done_fn)(void *arg, const struct report *error); /* NULL: it ended well */
+typedef void (*task_done_fn)(void *arg, const struct failure *error); /* NULL: it ended well */
 
 struct task {
     struct vm *vm;

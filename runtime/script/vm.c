@@ -311,7 +311,7 @@ static int prepare_chunk(lua_State *L, void *arg)
     return 0;
 }
 
-static void on_chunk(void *arg, const struct report *error)
+static void on_chunk(void *arg, const struct failure *error)
 {
     struct load k = *(struct load *)arg;
     struct err e = {0};
@@ -378,7 +378,7 @@ static int prepare_start(lua_State *L, void *arg)
     return 0;
 }
 
-static void on_started(void *arg, const struct report *error)
+static void on_started(void *arg, const struct failure *error)
 {
     struct start *s = arg;
     if (error && !s->vm->closing)
