@@ -2,18 +2,20 @@
  *
  * The process is made with fork and exec on the loop thread, because PR_SET_PDEATHSIG is tied to the thread that forked
  * and pool threads come and go. Between fork and exec only async-signal-safe calls are made; arguments and environment
- * are prepared when the child object is made. A call on another thread posts the spawn to the loop and waits for it on a
- * condition, at most until its deadline; a request that is still posted then finds itself withdrawn. The posted request
- * counts as a user of the child object, which is released with its last user.
+ * are prepared when the child object is made. A call on another thread posts the spawn to the loop and waits for it on
+ * a condition, at most until its deadline; a request that is still posted then finds itself withdrawn. The posted
+ * request counts as a user of the child object, which is released with its last user.
  *
  * Locks: `calls` is held for a whole call, so frames never mix. `state` guards pid, fd and `closing` and is never held
- * while waiting for the process. child_free sets `closing`, kills the process, which ends any read or write at once, and
- * then takes `calls`.
+ * while waiting for the process. child_free sets `closing`, kills the process, which ends any read or write at once,
+ * and then takes `calls`.
  *
  * A process is only ever in step with us: after a deadline, an oversized answer or any I/O error it is killed and the
  * next call starts a new one. Deadlines use the real monotonic clock, not the one tests may freeze. */
 #include "io/child.h"
 
+#include "base/log.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,8 +31,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/log.h"
-#include "base/mem.h"
 
 #define LOG_GROUP "io.child"
 #define CHILD_FD 3
@@ -57,8 +57,8 @@ struct child {
     pid_t pid;              /* 0: none */
     int fd;                 /* -1: none */
     bool closing;
-    unsigned wanted_spawn;  /* number of the request waited for; 0: none */
-    unsigned spawns;        /* requests so far */
+    unsigned wanted_spawn; /* number of the request waited for; 0: none */
+    unsigned spawns;       /* requests so far */
     struct err spawn_error;
 };
 

@@ -10,17 +10,17 @@
  * A reset needs no help from the library: connect() to AF_UNSPEC makes the kernel send RST and leaves the descriptor to
  * its owner (closing it ourselves would pull it from under the library, which also sends FIN first).
  *
- * Whoever works on a call when its server is freed may answer it later without knowing: such a call is kept, inert, until
- * the loop ends. */
+ * Whoever works on a call when its server is freed may answer it later without knowing: such a call is kept, inert,
+ * until the loop ends. */
 #include "io/http_server_priv.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/http_socket.h"
 #include "io/loop_priv.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define LOG_GROUP "io.http_server"
 #define SPARE_MAX 64
@@ -147,8 +147,10 @@ static void make_413(struct http_call *c)
 {
     struct buf b;
     buf_init(&b, 4096);
-    buf_addf(&b, "{\"ok\":false,\"error\":\"request_too_large\",\"message\":\"The request body is larger than %zu "
-             "bytes: send less at once.\"}", c->limit);
+    buf_addf(&b,
+             "{\"ok\":false,\"error\":\"request_too_large\",\"message\":\"The request body is larger than %zu "
+             "bytes: send less at once.\"}",
+             c->limit);
     c->status = MHD_HTTP_CONTENT_TOO_LARGE;
     size_t n = b.n;
     c->response = MHD_create_response_from_buffer(n, buf_take(&b, NULL), MHD_RESPMEM_MUST_FREE);
@@ -247,17 +249,12 @@ enum MHD_Result call_step(struct http_call *c, const char *method, const char *d
         return take(c, data, n);
     }
     switch (c->state) {
-    case CALL_READING:
-        return hand_over(c);
-    case CALL_ANSWERED:
-        return c->response ? queue_response(c) : MHD_YES;
-    case CALL_SUSPENDED: /* a spurious wake-up */
-        MHD_suspend_connection(c->mhd);
-        return MHD_YES;
+    case CALL_READING: return hand_over(c);
+    case CALL_ANSWERED: return c->response ? queue_response(c) : MHD_YES;
+    case CALL_SUSPENDED: /* a spurious wake-up */ MHD_suspend_connection(c->mhd); return MHD_YES;
     case CALL_HANDLING:
     case CALL_ABORTED:
-    case CALL_ORPHANED:
-        break;
+    case CALL_ORPHANED: break;
     }
     return MHD_NO;
 }

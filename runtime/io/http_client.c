@@ -12,13 +12,13 @@
  * the client: then the structure lives on until the last callback on the stack has returned. */
 #include "io/http_client_priv.h"
 
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/loop_priv.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define LOG_GROUP "io.http_client"
 
@@ -118,8 +118,7 @@ static void report(struct http_req *r, CURLcode rc, const struct err *given)
     if (rc == CURLE_OK && !given) {
         struct http_resp resp;
         http_req_answer(r, &resp);
-        log_debug("%s %s status=%d bytes=%zu seconds=%.3f", r->method, r->url, resp.status, resp.body.n,
-                  resp.seconds);
+        log_debug("%s %s status=%d bytes=%zu seconds=%.3f", r->method, r->url, resp.status, resp.body.n, resp.seconds);
         r->done(r->arg, &resp, NULL);
         buf_done(&resp.body);
         free(resp.headers);
@@ -454,8 +453,7 @@ static struct http_req *send_any(struct http_client *c, struct http_spec *spec, 
     return r;
 }
 
-struct http_req *http_send(struct http_client *c, struct http_spec *spec, http_done_fn done, void *arg,
-                           struct err *e)
+struct http_req *http_send(struct http_client *c, struct http_spec *spec, http_done_fn done, void *arg, struct err *e)
 {
     return send_any(c, spec, false, done, arg, e);
 }

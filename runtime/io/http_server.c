@@ -5,14 +5,19 @@
  * resume the connection and run the daemon in a deferred call, so that all replies of a turn are written together.
  *
  * libmicrohttpd closes idle connections itself; its clock ticks when the daemon runs, which the sweep timer does at
- * least once a second. Each byte of a dripping client restarts that idle clock, so the sweep also keeps a total deadline
- * for headers and body: it compares the bytes the kernel has received on the socket (TCP_INFO) with those at the time
- * the request could begin. Exact to one sweep, free of cost for everybody else.
+ * least once a second. Each byte of a dripping client restarts that idle clock, so the sweep also keeps a total
+ * deadline for headers and body: it compares the bytes the kernel has received on the socket (TCP_INFO) with those at
+ * the time the request could begin. Exact to one sweep, free of cost for everybody else.
  *
  * Teardown: a daemon must not be stopped while connections are suspended, so they are all resumed (as aborted) and run
  * once more. A server freed from inside one of its own callbacks is torn down when MHD_run has returned. */
 #include "io/http_server_priv.h"
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/http_socket.h"
+#include "io/loop_priv.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -23,11 +28,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "io/http_socket.h"
-#include "io/loop_priv.h"
 
 #define LOG_GROUP "io.http_server"
 
@@ -254,12 +254,11 @@ static struct MHD_Daemon *daemon_start(struct http_server *s, int fd)
 {
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, s,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
-        s, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)s->opts.max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->opts.idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONN_MEMORY, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)16384,
-        MHD_OPTION_END);
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->opts.max_connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->opts.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONN_MEMORY, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)16384, MHD_OPTION_END);
 }
 
 static void defaults(struct http_server_opts *o)

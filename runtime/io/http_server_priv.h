@@ -1,9 +1,9 @@
 /* http_server_priv.h: shared by http_server.c (daemon, connections, deadlines) and http_call.c (one request and its
  * reply). Loop thread only. */
 #pragma once
+#include "io/http_server.h"
 #include <microhttpd.h>
 #include <uv.h>
-#include "io/http_server.h"
 
 #define HTTP_DRAIN_MAX ((size_t)16 << 20) /* so much of a body that is too large is read and dropped */
 
@@ -16,13 +16,13 @@ struct http_server {
     char *host;
     int port;
     struct server_conn *conns;
-    struct http_call *waiting;   /* suspended calls */
-    struct http_call *spare;     /* call structures for reuse */
+    struct http_call *waiting; /* suspended calls */
+    struct http_call *spare;   /* call structures for reuse */
     unsigned nspare;
     uint64_t last_number;
     uint64_t now_ms; /* time of this turn */
-    bool running;  /* inside MHD_run */
-    bool dying;    /* freed meanwhile */
+    bool running;    /* inside MHD_run */
+    bool dying;      /* freed meanwhile */
     bool run_deferred;
 };
 

@@ -1,7 +1,7 @@
 /* http_socket.c: what libmicrohttpd does not tell about a connection.
  *
- * A file of its own because the kernel's linux/tcp.h, which alone knows tcpi_bytes_received, cannot be included together
- * with the C library's netinet/tcp.h, which comes with uv.h. */
+ * A file of its own because the kernel's linux/tcp.h, which alone knows tcpi_bytes_received, cannot be included
+ * together with the C library's netinet/tcp.h, which comes with uv.h. */
 #include "io/http_socket.h"
 
 #include <linux/tcp.h>

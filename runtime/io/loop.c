@@ -14,6 +14,8 @@
  * that loop_free can close those that are left. */
 #include "io/loop_priv.h"
 
+#include "base/log.h"
+#include "base/mem.h"
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,8 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/log.h"
-#include "base/mem.h"
 
 #define LOG_GROUP "io.loop"
 #define TURN_BUDGET_NS 5000000u
@@ -121,7 +121,8 @@ static void run_deferred(struct loop *l)
         uv_idle_stop(l->idle);
 }
 
-/* A peer that closes its end must not end the process: libraries that write without MSG_NOSIGNAL (OpenSSL) get EPIPE. */
+/* A peer that closes its end must not end the process: libraries that write without MSG_NOSIGNAL (OpenSSL) get EPIPE.
+ */
 static void ignore_sigpipe(void)
 {
     struct sigaction now;
@@ -209,8 +210,7 @@ void loop_post(struct loop *l, loop_fn fn, void *arg)
     p->fn = fn;
     p->arg = arg;
     p->next = atomic_load_explicit(&l->posts, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&l->posts, &p->next, p, memory_order_release,
-                                                  memory_order_relaxed))
+    while (!atomic_compare_exchange_weak_explicit(&l->posts, &p->next, p, memory_order_release, memory_order_relaxed))
         ;
     uv_async_send(l->async);
 }

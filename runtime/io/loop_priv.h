@@ -1,7 +1,7 @@
 /* loop_priv.h: what the other modules of io/ share with the loop. Loop thread only. */
 #pragma once
-#include <uv.h>
 #include "io/loop.h"
+#include <uv.h>
 
 struct worker_node;
 

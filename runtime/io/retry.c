@@ -8,6 +8,10 @@
  * sendings either `req` or `timer` is set, never both. */
 #include "io/retry.h"
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/http_client_priv.h"
 #include <ctype.h>
 #include <fcntl.h>
 #include <math.h>
@@ -15,10 +19,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "io/http_client_priv.h"
 
 #define LOG_GROUP "io.retry"
 #define EPOCH_SECONDS_FROM 10000.0 /* runtime R-120 */
@@ -79,13 +79,16 @@ static bool http_date(struct str s, int64_t *ret_us)
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
     if (sscanf(text, "%15[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", weekday, &t.tm_mday, month, &year, &t.tm_hour,
-               &t.tm_min, &t.tm_sec, &used) == 7 && used) {
+               &t.tm_min, &t.tm_sec, &used) == 7 &&
+        used) {
         ;
     } else if (sscanf(text, "%15[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", weekday, &t.tm_mday, month, &year,
-                      &t.tm_hour, &t.tm_min, &t.tm_sec, &used) == 7 && used) {
+                      &t.tm_hour, &t.tm_min, &t.tm_sec, &used) == 7 &&
+               used) {
         year += year < 70 ? 2000 : 1900;
     } else if (sscanf(text, "%15[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", weekday, month, &t.tm_mday, &t.tm_hour,
-                      &t.tm_min, &t.tm_sec, &year, &used) != 7 || !used) {
+                      &t.tm_min, &t.tm_sec, &year, &used) != 7 ||
+               !used) {
         return false;
     }
     const char *at = strlen(month) == 3 ? strstr(months, month) : NULL;

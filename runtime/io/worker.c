@@ -5,13 +5,13 @@
  * thread, before its `done` runs. */
 #include "io/worker.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/loop_priv.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define LOG_GROUP "io.worker"
 #define POOL_DEFAULT 4 /* libuv's own */

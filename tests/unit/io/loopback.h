@@ -1,12 +1,18 @@
 /* loopback.h: helpers of the io tests: a scripted TCP server on a thread, a raw client socket pumped together with the
  * loop, and the collected outcome of a request. Everything on 127.0.0.1 and free ports. */
 #pragma once
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "io/http_client.h"
+#include "io/http_server.h"
+#include "io/loop.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,12 +27,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/buf.h"
-#include "base/err.h"
-#include "base/mem.h"
-#include "io/http_client.h"
-#include "io/http_server.h"
-#include "io/loop.h"
 
 #define HELPER static __attribute__((unused))
 
@@ -84,8 +84,8 @@ HELPER struct raw *raw_start(void (*serve)(struct raw *r, int fd, int nth))
 
 HELPER int raw_connect(int port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);

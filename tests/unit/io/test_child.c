@@ -1,12 +1,12 @@
-/* test_child.c: a child process (this test binary again, told by its argument): echo, deadline, crash, limits, calls from
- * a worker, and that it never outlives anybody. */
+/* test_child.c: a child process (this test binary again, told by its argument): echo, deadline, crash, limits, calls
+ * from a worker, and that it never outlives anybody. */
 #include "unit/io/loopback.h"
 
+#include "io/child.h"
+#include "io/worker.h"
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include "io/child.h"
-#include "io/worker.h"
 
 /* ---- the child's side ---- */
 
@@ -276,9 +276,16 @@ int main(int argc, char **argv)
     worker_pool_setup(4);
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_echo), T(test_surroundings), T(test_killed_at_the_deadline), T(test_death_is_explained),
-        T(test_death_between_calls_costs_nothing), T(test_answer_over_the_maximum), T(test_calls_from_workers),
-        T(test_free_ends_a_call_in_progress), T(test_no_call_outlives_a_busy_loop), T(test_dies_with_its_parent),
+        T(test_echo),
+        T(test_surroundings),
+        T(test_killed_at_the_deadline),
+        T(test_death_is_explained),
+        T(test_death_between_calls_costs_nothing),
+        T(test_answer_over_the_maximum),
+        T(test_calls_from_workers),
+        T(test_free_ends_a_call_in_progress),
+        T(test_no_call_outlives_a_busy_loop),
+        T(test_dies_with_its_parent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,8 +87,13 @@ static void test_what_is_sent(void **state)
 {
     (void)state;
     struct http_header h[] = {{STR("X-One"), STR("1")}, {STR("X-Empty"), STR("")}, {STR("Content-Length"), STR("7")}};
-    fetch(loop, client, (struct http_spec){.method = "POST", .url = url_of(port, "/describe?a=%2F&b#frag"), .headers = h,
-          .nheaders = 3, .body = text_body("abc")}, &out);
+    fetch(loop, client,
+          (struct http_spec){.method = "POST",
+                             .url = url_of(port, "/describe?a=%2F&b#frag"),
+                             .headers = h,
+                             .nheaders = 3,
+                             .body = text_body("abc")},
+          &out);
     const char *s = buf_cstr(&out.body);
     assert_non_null(strstr(s, "POST /describe?a=%2F&b\n"));
     assert_non_null(strstr(s, "X-One=1\n"));
@@ -366,11 +371,21 @@ int main(void)
     watchdog(120);
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_any_status_is_a_success), T(test_what_is_sent), T(test_paths_stay_as_written),
-        T(test_large_bodies_both_ways), T(test_connections_are_kept),
-        T(test_more_requests_than_connections_wait_in_line), T(test_body_may_be_taken), T(test_bad_starts),
-        T(test_url_parse), T(test_too_big), T(test_idle_and_total_time), T(test_cancel_at_every_stage),
-        T(test_cancel_from_a_callback), T(test_free_the_client_from_a_callback), T(test_a_callback_sends_the_next),
+        T(test_any_status_is_a_success),
+        T(test_what_is_sent),
+        T(test_paths_stay_as_written),
+        T(test_large_bodies_both_ways),
+        T(test_connections_are_kept),
+        T(test_more_requests_than_connections_wait_in_line),
+        T(test_body_may_be_taken),
+        T(test_bad_starts),
+        T(test_url_parse),
+        T(test_too_big),
+        T(test_idle_and_total_time),
+        T(test_cancel_at_every_stage),
+        T(test_cancel_from_a_callback),
+        T(test_free_the_client_from_a_callback),
+        T(test_a_callback_sends_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

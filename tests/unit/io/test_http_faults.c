@@ -55,7 +55,7 @@ static void serve_broken(struct raw *r, int fd, int nth)
         raw_send(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain");
     else if (strstr(r->seen, "/continue"))
         raw_send(fd, "HTTP/1.1 100 Continue\r\nX-A: 1\r\n\r\nHTTP/1.1 200 OK\r\nLocation: here\r\nContent-Length: 2\r\n"
-                 "\r\nok");
+                     "\r\nok");
 }
 
 static void test_broken_answers_are_transport_errors(void **state)
@@ -106,8 +106,8 @@ static void test_dripping_answer_meets_the_total_limit(void **state)
 {
     (void)state;
     struct raw *r = raw_start(serve_drip);
-    fetch(loop, client, (struct http_spec){.url = url_of(r->port, "/"), .idle_timeout_ms = 30000,
-          .total_timeout_ms = 100}, &out);
+    fetch(loop, client,
+          (struct http_spec){.url = url_of(r->port, "/"), .idle_timeout_ms = 30000, .total_timeout_ms = 100}, &out);
     assert_int_equal(out.code, ERR_TIMEOUT);
     assert_non_null(strstr(out.msg, "not finished within 0.1 s"));
     raw_stop(r);
@@ -139,8 +139,8 @@ static void test_a_dead_connection_and_idempotence(void **state)
     client = http_client_new(loop, &(struct http_client_opts){.no_proxy = true});
     r = raw_start(serve_once_per_connection);
     get(r, "/first");
-    fetch(loop, client, (struct http_spec){.method = "POST", .url = url_of(r->port, "/second"),
-          .body = text_body("pay")}, &out);
+    fetch(loop, client,
+          (struct http_spec){.method = "POST", .url = url_of(r->port, "/second"), .body = text_body("pay")}, &out);
     assert_int_equal(out.code, ERR_TRANSPORT);
     assert_non_null(strstr(out.msg, "not sent again"));
     assert_int_equal(atomic_load(&r->requests), 2);
@@ -150,7 +150,8 @@ static void test_a_dead_connection_and_idempotence(void **state)
 /* ---- compression ---- */
 
 static const char gzipped[] = /* 1,000 times 'a' */
-    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\x4c\x1c\x05\xa3\x60\x14\x0c\x77\x00\x00\x03\xda\x38\x9a\xe8\x03\x00\x00";
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\x4c\x1c\x05\xa3\x60\x14\x0c\x77\x00\x00\x03\xda\x38\x9a\xe8\x03\x00"
+    "\x00";
 
 static void serve_gzip(struct raw *r, int fd, int nth)
 {
@@ -204,10 +205,10 @@ static void serve_redirects(struct raw *r, int fd, int nth)
 
 static void follow(struct raw *r, const char *method, const char *path)
 {
-    struct http_header h[] = {{STR("Authorization"), STR("Bearer s3cret")}, {STR("X-Api-Key"), STR("k3y")},
-                              {STR("Accept"), STR("text/x")}};
-    struct http_spec spec = {.method = method, .url = url_of(r->port, path), .headers = h, .nheaders = 3,
-                             .follow_redirects = true};
+    struct http_header h[] = {
+        {STR("Authorization"), STR("Bearer s3cret")}, {STR("X-Api-Key"), STR("k3y")}, {STR("Accept"), STR("text/x")}};
+    struct http_spec spec = {
+        .method = method, .url = url_of(r->port, path), .headers = h, .nheaders = 3, .follow_redirects = true};
     if (strcmp(method, "POST") == 0)
         spec.body = text_body("payload");
     fetch(loop, client, spec, &out);
@@ -373,16 +374,21 @@ static void test_dead_name_server_does_not_block_the_loop(void **state)
 
 int main(void)
 {
-    static const char *const vars[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy",
-                                       "ALL_PROXY", "no_proxy", "NO_PROXY"};
+    static const char *const vars[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
+                                       "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
     for (size_t i = 0; i < ARRAY_LEN(vars); i++)
         unsetenv(vars[i]);
     watchdog(120);
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_dead_name_server_does_not_block_the_loop), T(test_broken_answers_are_transport_errors),
-        T(test_nobody_listens), T(test_dripping_answer_meets_the_total_limit),
-        T(test_a_dead_connection_and_idempotence), T(test_gzip_and_its_size_limit), T(test_redirects), T(test_proxies),
+        T(test_dead_name_server_does_not_block_the_loop),
+        T(test_broken_answers_are_transport_errors),
+        T(test_nobody_listens),
+        T(test_dripping_answer_meets_the_total_limit),
+        T(test_a_dead_connection_and_idempotence),
+        T(test_gzip_and_its_size_limit),
+        T(test_redirects),
+        T(test_proxies),
         T(test_unknown_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

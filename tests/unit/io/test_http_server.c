@@ -404,8 +404,8 @@ static void test_quiesce(void **state)
     wait_for_calls(1);
     http_server_quiesce(server);
     int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(other, (struct sockaddr *)&a, sizeof(a)), -1);
     close(other);
     reply_text(waiting[0], 200, "still");
@@ -474,12 +474,23 @@ int main(void)
     watchdog(120);
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_replies), T(test_suspended_calls_are_answered_in_any_order), T(test_targets_stay_raw),
-        T(test_many_requests_on_one_connection), T(test_a_request_in_pieces), T(test_413_and_the_connection_survives),
-        T(test_413_at_once_when_draining_makes_no_sense), T(test_dripping_clients_are_cut_off),
-        T(test_the_deadline_does_not_count_idling_or_handling), T(test_connection_limit),
-        T(test_abort_resets_the_connection), T(test_client_gone_while_suspended), T(test_port_taken), T(test_quiesce),
-        T(test_free_with_suspended_calls), T(test_free_from_a_handler), T(test_nonsense_is_refused),
+        T(test_replies),
+        T(test_suspended_calls_are_answered_in_any_order),
+        T(test_targets_stay_raw),
+        T(test_many_requests_on_one_connection),
+        T(test_a_request_in_pieces),
+        T(test_413_and_the_connection_survives),
+        T(test_413_at_once_when_draining_makes_no_sense),
+        T(test_dripping_clients_are_cut_off),
+        T(test_the_deadline_does_not_count_idling_or_handling),
+        T(test_connection_limit),
+        T(test_abort_resets_the_connection),
+        T(test_client_gone_while_suspended),
+        T(test_port_taken),
+        T(test_quiesce),
+        T(test_free_with_suspended_calls),
+        T(test_free_from_a_handler),
+        T(test_nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,8 +34,8 @@ static struct tls_server serve(const char *name)
         dup2(open("/dev/null", O_WRONLY), 2);
         close(to[1]);
         close(from[0]);
-        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", file(cert), "-key",
-               file(cert_key), "-www", "-naccept", "1000", (char *)NULL);
+        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", file(cert), "-key", file(cert_key),
+               "-www", "-naccept", "1000", (char *)NULL);
         _exit(127);
     }
     close(to[0]);
@@ -75,8 +75,10 @@ static void make_chain(const char *name, const char *usage)
     shell(REQ "-keyout %s/%s.key -out %s/%s.csr >/dev/null 2>&1", dir, name, dir, name);
     shell("printf 'subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n' > %s/ext",
           dir);
-    shell("openssl x509 -req -days 30 -in %s/%s.csr -CA %s/%s-ca.pem -CAkey %s/%s-ca.key -CAcreateserial -extfile %s/ext "
-          "-out %s/%s.pem >/dev/null 2>&1", dir, name, dir, name, dir, name, dir, dir, name);
+    shell(
+        "openssl x509 -req -days 30 -in %s/%s.csr -CA %s/%s-ca.pem -CAkey %s/%s-ca.key -CAcreateserial -extfile %s/ext "
+        "-out %s/%s.pem >/dev/null 2>&1",
+        dir, name, dir, name, dir, name, dir, dir, name);
 }
 
 static const char *file(const char *name)

@@ -6,10 +6,7 @@
 static char trace[256];
 static struct loop *loop;
 
-static void note(void *arg)
-{
-    strcat(trace, arg);
-}
+static void note(void *arg) { strcat(trace, arg); }
 
 static int reset(void **state)
 {
@@ -186,10 +183,16 @@ int main(void)
     watchdog(60);
 #define T(f) cmocka_unit_test_setup_teardown(f, reset, end)
     const struct CMUnitTest tests[] = {
-        T(test_empty_loop_returns), T(test_timers_fire_in_order), T(test_repeating_timer_until_stopped),
-        T(test_unref_timer_does_not_keep_alive), T(test_deferred_in_order_and_after_the_callback),
-        T(test_forgotten_calls_do_not_run), T(test_posts_from_threads_arrive_once_and_in_order),
-        T(test_a_post_keeps_the_loop_alive), T(test_stop_ends_run_though_things_are_alive), T(test_signal),
+        T(test_empty_loop_returns),
+        T(test_timers_fire_in_order),
+        T(test_repeating_timer_until_stopped),
+        T(test_unref_timer_does_not_keep_alive),
+        T(test_deferred_in_order_and_after_the_callback),
+        T(test_forgotten_calls_do_not_run),
+        T(test_posts_from_threads_arrive_once_and_in_order),
+        T(test_a_post_keeps_the_loop_alive),
+        T(test_stop_ends_run_though_things_are_alive),
+        T(test_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

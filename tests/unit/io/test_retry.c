@@ -60,7 +60,8 @@ static void test_what_is_repeated(void **state)
 {
     (void)state;
     static const char *const yes[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
-    static const int statuses[] = {408, 429, 502, 503, 504}, not[] = {200, 204, 302, 400, 401, 403, 404, 409, 413, 500, 501};
+    static const int statuses[] = {408, 429, 502, 503, 504},
+                     not [] = {200, 204, 302, 400, 401, 403, 404, 409, 413, 500, 501};
     for (size_t i = 0; i < ARRAY_LEN(yes); i++)
         assert_true(wanted(yes[i], false, 503, 0));
     assert_false(wanted("POST", false, 503, 0));
@@ -68,8 +69,8 @@ static void test_what_is_repeated(void **state)
     assert_false(wanted("PATCH", false, 503, 0));
     for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
         assert_true(wanted("GET", false, statuses[i], 0));
-    for (size_t i = 0; i < ARRAY_LEN(not); i++)
-        assert_false(wanted("GET", true, not[i], 0));
+    for (size_t i = 0; i < ARRAY_LEN(not ); i++)
+        assert_false(wanted("GET", true, not [i], 0));
     assert_true(wanted("GET", false, 0, ERR_TRANSPORT));
     assert_true(wanted("GET", false, 0, ERR_TIMEOUT));
     assert_false(wanted("GET", false, 0, ERR_TOO_BIG));
@@ -107,8 +108,8 @@ static void test_named_waits(void **state)
     (void)state;
     struct retry_policy p;
     retry_policy_third_party(&p);
-    struct http_header h[] = {{STR("X-RateLimit-Reset"), STR("1700000007")}, {STR("retry-after"), STR("3")},
-                              {STR("X-Wait"), STR("5")}};
+    struct http_header h[] = {
+        {STR("X-RateLimit-Reset"), STR("1700000007")}, {STR("retry-after"), STR("3")}, {STR("X-Wait"), STR("5")}};
     assert_near(delay_with(&p, 429, h, 3), 3); /* Retry-After before x-ratelimit-reset, exactly */
     assert_near(delay_with(&p, 503, h, 3), 3); /* with any repeated status (port-api P-44) */
     assert_near(delay_with(&p, 429, h, 1), 7);
@@ -196,8 +197,11 @@ static struct retry_call *begin(const char *method, enum retry_flag flag, const 
 {
     struct retry_policy p = quick();
     struct http_header h = {STR("Authorization"), STR("old")};
-    struct http_spec spec = {.method = method, .url = url_of(http_server_port(server), "/x?key=secret"), .headers = &h,
-                             .nheaders = 1, .body = text_body("body")};
+    struct http_spec spec = {.method = method,
+                             .url = url_of(http_server_port(server), "/x?key=secret"),
+                             .headers = &h,
+                             .nheaders = 1,
+                             .body = text_body("body")};
     struct err e = {0};
     call = retry_send(client, &spec, &p, flag, hooks, outcome_done, &out, &e);
     assert_non_null(call);
@@ -287,7 +291,7 @@ static void test_cancel(void **state)
     int cancelled = 0;
     failures = 100;
     retry_cancel(NULL);
-    retry_cancel(begin("PUT", RETRY_BY_METHOD, NULL)); /* while sending */
+    retry_cancel(begin("PUT", RETRY_BY_METHOD, NULL));                            /* while sending */
     begin("PUT", RETRY_BY_METHOD, &(struct retry_hooks){cancel_now, &cancelled}); /* before the wait */
     run_until(loop, &cancelled);
     loop_turn(loop, false);
@@ -309,9 +313,16 @@ int main(void)
     watchdog(60);
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hint_vectors), cmocka_unit_test(test_what_is_repeated), cmocka_unit_test(test_back_off),
-        cmocka_unit_test(test_named_waits), T(test_succeeds_at_the_third_sending), T(test_transport_errors_are_repeated),
-        T(test_gives_the_last_answer), T(test_sent_once), T(test_cancel), T(test_bad_start),
+        cmocka_unit_test(test_hint_vectors),
+        cmocka_unit_test(test_what_is_repeated),
+        cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_named_waits),
+        T(test_succeeds_at_the_third_sending),
+        T(test_transport_errors_are_repeated),
+        T(test_gives_the_last_answer),
+        T(test_sent_once),
+        T(test_cancel),
+        T(test_bad_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
