@@ -82,7 +82,7 @@ static int http_pool(lua_State *L)
 struct http_op {
     struct op op;
     struct http_req *req;
-    struct answer answer;
+    struct received answer;
     struct err e;
     bool failed;
 };
@@ -94,7 +94,7 @@ static void http_release(struct op *op)
     o->req = NULL;
     if (req)
         http_cancel(req);
-    answer_done(&o->answer);
+    received_done(&o->answer);
 }
 
 static void on_answer(void *arg, struct http_resp *resp, const struct err *e)
@@ -102,7 +102,7 @@ static void on_answer(void *arg, struct http_resp *resp, const struct err *e)
     struct http_op *o = arg;
     o->req = NULL;
     if (resp) {
-        answer_take(&o->answer, resp);
+        received_take(&o->answer, resp);
     } else {
         o->failed = true;
         err_copy(&o->e, e);
@@ -279,7 +279,7 @@ static int retry_wait(lua_State *L)
     struct retry_policy *p = luaL_checkudata(L, 1, POLICY_META);
     const char *method = luaL_checkstring(L, 2), *kind = luaL_optstring(L, 6, NULL);
     int n = (int)luaL_checkinteger(L, 4);
-    struct answer *a = lua_isnil(L, 5) ? NULL : response_check(L, 5);
+    struct received *a = lua_isnil(L, 5) ? NULL : response_check(L, 5);
     struct err e = {.code = kind && strcmp(kind, "timeout") == 0 ? ERR_TIMEOUT : ERR_TRANSPORT};
     bool transport = kind && (strcmp(kind, "timeout") == 0 || strcmp(kind, "transport") == 0);
     if (n > p->attempts || (!a && !transport) ||

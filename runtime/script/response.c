@@ -20,7 +20,7 @@
 #define RESPONSE_META "ocean.http.response"
 #define HEADERS_META "ocean.http.headers"
 
-void answer_take(struct answer *a, struct http_resp *resp)
+void received_take(struct received *a, struct http_resp *resp)
 {
     size_t bytes = resp->nheaders * sizeof(*a->headers);
     for (size_t i = 0; i < resp->nheaders; i++)
@@ -41,7 +41,7 @@ void answer_take(struct answer *a, struct http_resp *resp)
     buf_init(&resp->body, BUF_NO_LIMIT);
 }
 
-void answer_done(struct answer *a)
+void received_done(struct received *a)
 {
     free(a->headers);
     free(a->url);
@@ -51,28 +51,28 @@ void answer_done(struct answer *a)
     memset(a, 0, sizeof(*a));
 }
 
-static void answer_free(void *what)
+static void received_free(void *what)
 {
-    answer_done(what);
+    received_done(what);
     free(what);
 }
 
-void response_push(lua_State *L, struct answer *a, const char *method)
+void response_push(lua_State *L, struct received *a, const char *method)
 {
     struct keep **box = lua_newuserdatauv(L, sizeof(*box), 1);
     *box = NULL;
     luaL_setmetatable(L, RESPONSE_META);
-    struct answer *r = xmalloc(sizeof(*r));
+    struct received *r = xmalloc(sizeof(*r));
     *r = *a;
     memset(a, 0, sizeof(*a));
-    *box = vm_keep(vm_of(L), answer_free, r);
+    *box = vm_keep(vm_of(L), received_free, r);
     r->method = xstrdup(method);
     size_t bytes = r->body.cap;
     vm_charge(L, bytes);
     r->charged = bytes;
 }
 
-struct answer *response_check(lua_State *L, int idx)
+struct received *response_check(lua_State *L, int idx)
 {
     struct keep **box = luaL_checkudata(L, idx, RESPONSE_META);
     if (!*box)
@@ -84,7 +84,7 @@ static int response_gc(lua_State *L)
 {
     struct keep **box = lua_touserdata(L, 1);
     if (*box) {
-        vm_discharge(vm_of(L), ((struct answer *)(*box)->what)->charged);
+        vm_discharge(vm_of(L), ((struct received *)(*box)->what)->charged);
         vm_release(*box);
     }
     *box = NULL;
@@ -115,7 +115,7 @@ static int headers_index(lua_State *L)
 }
 
 /* A table of lower-case names; values of repeated headers are joined by ", ". Made once. */
-static void push_headers(lua_State *L, struct answer *r)
+static void push_headers(lua_State *L, struct received *r)
 {
     if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE)
         return;
@@ -222,7 +222,7 @@ static void push_absolute(lua_State *L, const char *base, struct str link)
 /* res:link(rel) -> URL or nil */
 static int response_link(lua_State *L)
 {
-    struct answer *r = response_check(L, 1);
+    struct received *r = response_check(L, 1);
     const char *rel = luaL_optstring(L, 2, "next");
     for (size_t i = 0; i < r->nheaders; i++) {
         if (!str_ieq(r->headers[i].name, STR("link")))
@@ -241,7 +241,7 @@ static int response_link(lua_State *L)
 
 static int response_text(lua_State *L)
 {
-    struct answer *r = response_check(L, 1);
+    struct received *r = response_check(L, 1);
     if (r->consumed)
         return error_misuse(L, "res:text(): the body was handed over as a JSON value; use client:get and res:json() to "
                                "keep the text");
@@ -252,7 +252,7 @@ static int response_text(lua_State *L)
 /* The URL without its query, which may hold a token. */
 static int plain_length(const char *url) { return (int)strcspn(url, "?#"); }
 
-static int not_json(lua_State *L, struct answer *r, const struct err *e)
+static int not_json(lua_State *L, struct received *r, const struct err *e)
 {
     struct str type = http_header_get(r->headers, r->nheaders, STR("content-type"));
     struct task *t = vm_of(L)->current;
@@ -268,7 +268,7 @@ static int not_json(lua_State *L, struct answer *r, const struct err *e)
     return lua_error(L);
 }
 
-static int push_json(lua_State *L, struct answer *r, bool take)
+static int push_json(lua_State *L, struct received *r, bool take)
 {
     struct err e = {0};
     if (r->consumed)
@@ -298,7 +298,7 @@ static int response_json(lua_State *L) { return push_json(L, response_check(L, 1
 /* internals.take_json(res): the value; the body is gone afterwards. nil for an empty body. */
 static int take_json(lua_State *L)
 {
-    struct answer *r = response_check(L, 1);
+    struct received *r = response_check(L, 1);
     if (r->body.n == 0 && !r->consumed) {
         lua_pushnil(L);
         return 1;
@@ -309,7 +309,7 @@ static int take_json(lua_State *L)
 /* internals.excerpt(res): the start of the body on one line, for messages. */
 static int excerpt(lua_State *L)
 {
-    struct answer *r = response_check(L, 1);
+    struct received *r = response_check(L, 1);
     char text[201];
     size_t n = 0;
     for (size_t i = 0; i < r->body.n && n < sizeof(text) - 1; i++) {
@@ -343,7 +343,7 @@ static int fingerprint(lua_State *L)
 /* Methods lie in upvalue 1. */
 static int response_index(lua_State *L)
 {
-    struct answer *r = response_check(L, 1);
+    struct received *r = response_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "status") == 0)
         lua_pushinteger(L, r->status);
@@ -360,7 +360,7 @@ static int response_index(lua_State *L)
 
 static int response_tostring(lua_State *L)
 {
-    struct answer *r = response_check(L, 1);
+    struct received *r = response_check(L, 1);
     lua_pushfstring(L, "response %d of %s", r->status, r->url);
     return 1;
 }

@@ -3,7 +3,7 @@
 #include "io/http_client.h"
 #include <lua.h>
 
-struct answer {
+struct received {
     int status;
     struct http_header *headers; /* one block, texts behind the array */
     size_t nheaders;
@@ -14,11 +14,11 @@ struct answer {
 };
 
 /* Moves the answer out of the client's callback. */
-void answer_take(struct answer *a, struct http_resp *resp);
-void answer_done(struct answer *a);
+void received_take(struct received *a, struct http_resp *resp);
+void received_done(struct received *a);
 
 /* Pushes a response that takes everything from `a`. May raise; then whatever was taken is the userdata's. */
-void response_push(lua_State *L, struct answer *a, const char *method);
-struct answer *response_check(lua_State *L, int idx);
+void response_push(lua_State *L, struct received *a, const char *method);
+struct received *response_check(lua_State *L, int idx);
 /* Adds response functions to the internals on top of the stack. */
 void response_open(lua_State *L);
