@@ -1,7 +1,6 @@
 /* loopback.h: helpers of the io tests: a scripted TCP server on a thread, a raw client socket pumped together with the
  * loop, and the collected outcome of a request. Everything on 127.0.0.1 and free ports. */
 #pragma once
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,9 @@
 #include "io/http_client.h"
 #include "io/http_server.h"
 #include "io/loop.h"
+
+#include <cmocka.h> /* needs those above: a block of its own, so that it stays behind them */
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
