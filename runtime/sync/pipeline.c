@@ -279,9 +279,11 @@ static bool sink_push(struct sink *s, struct json_doc *doc, struct json items, b
         examples_offer(p->examples, items);
         admit(p, doc, items, from_list);
     }
+    if (p->dead)
+        return false; /* it is being cancelled: no room will come */
     /* An open list waits for the next list, so it must not wait for room itself. */
     struct batch *last = last_batch(p);
-    if (p->dead || has_room(p) || (last && last->state == BATCH_OPEN && last->bytes < BYTES_MAX))
+    if (has_room(p) || (last && last->state == BATCH_OPEN && last->bytes < BYTES_MAX))
         return true;
     close_open(p);
     p->room = room;

@@ -147,8 +147,12 @@ bool schema_requires(const struct schema *s, struct str field)
                 return true;
         return false;
     }
-    return str_is(part, "relations") &&
-           json_is_true(json_get_c(json_get(json_get_c(s->blueprint, "relations"), rest), "required"));
+    if (!str_is(part, "relations"))
+        return false;
+    struct json relations = json_get_c(s->blueprint, "relations"), rel = json_get(relations, rest);
+    if (!rel.v) /* inside a search query: relations.owner.rules.value */
+        rel = json_get(relations, str_split(rest, '.', &part));
+    return json_is_true(json_get_c(rel, "required"));
 }
 
 struct str schema_target(const struct schema *s, struct str relation)

@@ -135,6 +135,32 @@ static void an_undefined_property_does_not_count(void **state)
     json_unref(d);
 }
 
+static void a_blueprint_says_what_it_requires(void **state)
+{
+    (void)state;
+    struct json_doc *d = NULL;
+    struct err err;
+    struct str text = STR("{\"schema\":{\"properties\":{\"a\":{},\"b\":{}},\"required\":[\"a\"]},\"relations\":"
+                          "{\"owner\":{\"target\":\"user\",\"required\":true},\"team\":{\"target\":\"team\"}}}");
+    assert_int_equal(json_parse(text, &d, &err), 0);
+    struct schema s = {.name = (char *)"x", .blueprint = json_root(d), .ready = true};
+    assert_true(schema_requires(&s, STR("properties.a")));
+    assert_false(schema_requires(&s, STR("properties.b")));
+    assert_true(schema_requires(&s, STR("relations.owner")));
+    assert_true(schema_requires(&s, STR("relations.owner.rules.value")));
+    assert_false(schema_requires(&s, STR("relations.team")));
+    assert_false(schema_requires(&s, STR("title")));
+    assert_false(schema_requires(NULL, STR("properties.a")));
+    assert_true(str_is(schema_target(&s, STR("team")), "team"));
+    assert_null(schema_target(&s, STR("other")).p);
+    assert_true(schema_defines(&s, STR("b")) && schema_defines(NULL, STR("z")));
+    assert_false(schema_defines(&s, STR("z")));
+    struct schema gone = {.err = {.code = ERR_HTTP, .http_status = 404}, .ready = true};
+    struct schema broken = {.err = {.code = ERR_HTTP, .http_status = 500}, .ready = true};
+    assert_true(schema_missing(&gone) && !schema_missing(&broken) && !schema_missing(&s));
+    json_unref(d);
+}
+
 static void an_entity_under_way_is_always_sent(void **state)
 {
     (void)state;
@@ -157,6 +183,7 @@ int main(void)
         cmocka_unit_test(groups_are_of_one_blueprint_and_at_most_fifty),
         cmocka_unit_test(equality_follows_the_table),
         cmocka_unit_test(an_undefined_property_does_not_count),
+        cmocka_unit_test(a_blueprint_says_what_it_requires),
         cmocka_unit_test(an_entity_under_way_is_always_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
