@@ -161,7 +161,8 @@ local function send(client, fn, req, opts)
   end
   local n = 0
   while true do
-    local res, err = I.http_send(client.pool, req.method, req.url, headers_of(client, fn, req), req.body, limits)
+    local res, err = I.http_send(client.pool, req.method, req.url, headers_of(client, fn, req), req.body, limits,
+      fn)
     local wait
     if client.policy and opts.retryable ~= false then
       wait = I.retry_wait(client.policy, req.method, opts.retryable == true, n + 1, res, err and err.kind)

@@ -161,7 +161,8 @@ static int ms_field(lua_State *L, int idx, const char *name)
     return s <= 0 ? 0 : s > 86400 ? 86400000 : s < 0.001 ? 1 : (int)(s * 1000);
 }
 
-/* internals.http_send(pool, method, url, headers, body | nil, limits) -> response | nil, error. Waits. */
+/* internals.http_send(pool, method, url, headers, body | nil, limits, caller) -> response | nil, error. Waits. `caller`
+ * is the function a message names; its text lives on this stack as long as the op. */
 static int http_send_once(lua_State *L)
 {
     struct http_header headers[HEADERS_MAX];
@@ -183,7 +184,7 @@ static int http_send_once(lua_State *L)
     lua_getfield(L, 6, "follow_redirects");
     spec.follow_redirects = lua_toboolean(L, -1);
     lua_pop(L, 2);
-    struct http_op *o = op_push(L, "an HTTP request", sizeof(*o), http_release);
+    struct http_op *o = op_push(L, luaL_checkstring(L, 7), sizeof(*o), http_release);
     buf_init(&spec.body, BUF_NO_LIMIT);
     if (body)
         buf_add(&spec.body, body, body_n);

@@ -289,7 +289,7 @@ static int push_json(lua_State *L, struct received *r, bool take)
     }
     if (rc < 0)
         return not_json(L, r, &e);
-    jsonval_push(L, json_root(*box), true);
+    jsonval_push(L, json_root(*box), false);
     return 1;
 }
 

@@ -308,7 +308,7 @@ static void misuse(void **state)
                  "ocean.paginate.page: unknown option 'item'; did you mean 'items'?");
     expect_error(
         "table.sort({3, 1, 2}, function(a, b) ocean.http.client():get('http://127.0.0.1:1/') return a < b end)",
-        "an HTTP request cannot wait inside a table.sort comparator");
+        "client:get cannot wait inside a table.sort comparator: fetch what");
 }
 
 /* Runs a paginator over all pages; the ids of each page, and how many requests it took. */

@@ -132,7 +132,8 @@ static void cjson_is_repaired(void **state)
         "assert(type(t) == 'table' and math.type(t.a) == 'integer' and t.b == 9007199254740993 and t.c == cjson.null)\n"
         "assert(cjson.null == ocean.null and cjson.encode(t) == "
         "'{\"a\":1,\"b\":9007199254740993,\"c\":null,\"d\":[]}')\n"
-        "assert(cjson.encode(ocean.json.decode('[1]')) == '[1]' and (cjson.new == nil or type(cjson.new) == 'function'))\n"
+        "assert(cjson.encode(ocean.json.decode('[1]')) == '[1]' and (cjson.new == nil or type(cjson.new) == "
+        "'function'))\n"
         "return {{ok = 1}}",
         "list [{\"ok\":1}]\n");
 }

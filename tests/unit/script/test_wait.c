@@ -264,6 +264,52 @@ static void freed_while_waiting(void **state)
     rig_free(r);
 }
 
+/* A script that swallows the cancellation ends all the same. */
+static void cancel_uncooperative(void **state)
+{
+    (void)state;
+    struct rig *r =
+        rig_new("ocean.on_resync('k', function() while true do pcall(ocean.sleep, 3600) end end)\n", 0, 0.2);
+    const struct source *s = vm_source(r->vm);
+    void *run = rig_start(r, "k");
+    for (int i = 0; i < 5; i++)
+        loop_turn(r->loop, false);
+    s->cancel(s->arg, run);
+    turn_until(r, &r->sink.done);
+    rig_free(r);
+}
+
+static void deep_coroutines(void **state)
+{
+    (void)state;
+    expect_batches("local function nest(n) if n == 0 then ocean.sleep(0) ocean.yield({{deep = 1}}) return 0 end\n"
+                   "  return 1 + coroutine.wrap(nest)(n - 1) end\n"
+                   "local d = nest(150) local ok, m = pcall(nest, 400)\n"
+                   "ocean.yield({{d = d, ok = ok, overflow = tostring(m):find('C stack overflow') ~= nil}})",
+                   "[{\"deep\":1}]\n[{\"d\":150,\"ok\":false,\"overflow\":true}]\n");
+}
+
+/* Whatever a handler leaves open is closed with it, from the inside out. */
+static void closers_run(void **state)
+{
+    (void)state;
+    struct rig *r = rig_loaded(
+        "closed = ''\n"
+        "local function closer(n) return setmetatable({}, {__close = function() closed = closed .. n end}) end\n"
+        "ocean.on_resync('k', function() local a <close> = closer('a')\n"
+        "  coroutine.wrap(function() local b <close> = closer('b') pcall(ocean.sleep, 3600) error('x', 0) end)() end)\n"
+        "ocean.on_resync('probe', function() return {{closed = closed}} end)");
+    const struct source *s = vm_source(r->vm);
+    void *run = rig_start(r, "k");
+    for (int i = 0; i < 5; i++)
+        loop_turn(r->loop, false);
+    s->cancel(s->arg, run);
+    turn_until(r, &r->sink.done);
+    rig_run(r, "probe");
+    assert_string_equal(batches(r), "list [{\"closed\":\"ba\"}]\n");
+    rig_free(r);
+}
+
 static void hook_done(void *arg, const struct err *e, bool http)
 {
     struct rig *r = arg;
@@ -315,6 +361,9 @@ int main(void)
         cmocka_unit_test(errors_name_their_place),
         cmocka_unit_test(cancel),
         cmocka_unit_test(cancel_while_full),
+        cmocka_unit_test(cancel_uncooperative),
+        cmocka_unit_test(deep_coroutines),
+        cmocka_unit_test(closers_run),
         cmocka_unit_test(freed_while_waiting),
         cmocka_unit_test(hooks),
     };
