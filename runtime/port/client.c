@@ -205,6 +205,17 @@ static void on_pause_over(void *arg)
     port_schedule(p);
 }
 
+/* Nothing new is sent for so long; a pause that ends later already stays. */
+static void pause_for(struct port *p, uint64_t ms)
+{
+    uint64_t until = clock_mono_ms() + ms;
+    if (p->pause && until <= p->pause_until_ms)
+        return;
+    timer_stop(p->pause);
+    p->pause_until_ms = until;
+    p->pause = timer_start(p->loop, ms, 0, on_pause_over, p);
+}
+
 /* A repeat is going to be made: the overload counts for the window, and a 429 stops everybody for its time.
  */
 static void on_waiting(void *arg, int n, double seconds, int status, const struct err *e)
@@ -217,8 +228,8 @@ static void on_waiting(void *arg, int n, double seconds, int status, const struc
     if (status != 429 && status != 503)
         return;
     c->sending = window_overload(&p->window, c->sending);
-    if (status == 429 && !p->pause)
-        p->pause = timer_start(p->loop, (uint64_t)(seconds * 1000), 0, on_pause_over, p);
+    if (status == 429)
+        pause_for(p, (uint64_t)(seconds * 1000));
 }
 
 static void on_response(void *arg, struct http_resp *resp, const struct err *e)

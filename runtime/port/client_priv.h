@@ -31,6 +31,7 @@ struct port {
     struct port_call *head, *tail; /* waiting, in order */
     struct port_call *flying;      /* sent, not answered */
     struct timer *pause;           /* Port named a time: nothing is sent before it */
+    uint64_t pause_until_ms;
     bool pumping;                  /* port_pump is deferred */
     uint64_t calls;                /* made so far */
     size_t requests;

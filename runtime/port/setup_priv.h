@@ -56,6 +56,17 @@ void setup_patch(struct setup *s, const char *rest, struct buf *body, bool skip_
 /* What is left of the phase's time, at least a second. */
 int64_t setup_time_left(const struct setup *s);
 
+/* setup_document.c: both go on with setup_defaults. */
+void setup_reconcile(struct setup *s);
+void setup_create(struct setup *s);
+/* setup.c: what the origin asks for. */
+void setup_defaults(struct setup *s);
+
+/* The mapping of origin Empty. */
+#define SETUP_EMPTY_MAPPING                                                                                 \
+    "{\"deleteDependentEntities\":true,\"createMissingRelatedEntities\":true,\"enableMergeEntity\":true," \
+    "\"entityDeletionThreshold\":0.9,\"resources\":[]}"
+
 /* setup_defaults.c: blueprints, actions, scorecards, pages; ends in setup_installed. */
 void setup_install(struct setup *s);
 void setup_installed(struct setup *s);

@@ -136,6 +136,67 @@ static void many_401s_share_one_refresh(void **state)
     assert_int_equal(fake.tokens, 2);
 }
 
+/* The clock is set forward by so many seconds, and stands. */
+static void later(double seconds)
+{
+    static uint64_t start;
+    if (!start)
+        start = clock_mono_ns();
+    clock_fake((int64_t)(start + (uint64_t)(seconds * 1e9)), clock_wall_us());
+}
+
+static void a_token_is_renewed_before_its_end(void **state)
+{
+    (void)state;
+    struct got g = {0};
+    fake_on((struct rule){"GET /v1/n", 200, NULL});
+    later(0);
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 1);
+    later(10700); /* of 10800: not due yet */
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 2);
+    assert_int_equal(fake.tokens, 1);
+    later(10750); /* due: the old one is used, a new one is asked for beside it */
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 3);
+    fake_until(&fake.tokens, 2);
+    while (fake.port->token.call)
+        loop_turn(fake.loop, true);
+    later(10900); /* the first one would be over */
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 4);
+    assert_int_equal(fake.tokens, 2);
+    assert_string_equal(fake.seen[fake.n - 1].authorization, "Bearer token-2");
+    later(30000); /* over: nothing is sent before there is a new one */
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 5);
+    assert_string_equal(fake.seen[fake.n - 1].authorization, "Bearer token-3");
+    assert_int_equal(g.status, 200);
+    clock_fake(-1, 0);
+}
+
+static void a_failed_renewal_leaves_a_good_token_alone(void **state)
+{
+    (void)state;
+    struct got g = {0};
+    fake_on((struct rule){"GET /v1/n", 200, NULL});
+    later(0);
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 1);
+    fake.token_status = 500;
+    later(10750);
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 2);
+    while (fake.port->token.call)
+        loop_turn(fake.loop, true);
+    fake_send("GET", "/n", NULL, &g);
+    fake_until(&g.done, 3);
+    assert_int_equal(g.status, 200);
+    assert_int_equal(fake.tokens, 2);
+    clock_fake(-1, 0);
+}
+
 static void wrong_credentials_fail_at_once(void **state)
 {
     (void)state;
@@ -164,6 +225,23 @@ static void a_503_is_repeated(void **state)
     assert_int_equal(fake.n, 4);
     assert_int_equal(port_requests(fake.port), 4);
     assert_true(fake.port->window.size < WINDOW_START);
+}
+
+static void a_429_stops_everybody_for_the_named_time(void **state)
+{
+    (void)state;
+    struct got g = {0}, h = {0};
+    fake_on((struct rule){"GET /v1/limited", 429, "{}", "Retry-After", "1", .times = 1});
+    fake_on((struct rule){"GET /v1/", 200, NULL});
+    fake_send("GET", "/limited", NULL, &g);
+    while (fake.n < 2 || !fake.port->pause)
+        loop_turn(fake.loop, true);
+    uint64_t start = clock_mono_ms();
+    fake_send("GET", "/other", NULL, &h);
+    fake_until(&h.done, 1);
+    assert_true(clock_mono_ms() - start >= 800);
+    fake_until(&g.done, 1);
+    assert_int_equal(g.status, 200);
 }
 
 static void plain_posts_and_500s_are_not_repeated(void **state)
@@ -322,8 +400,11 @@ int main(void)
         T(a_401_is_repeated_once_with_a_new_token),
         T(a_second_401_is_final),
         T(many_401s_share_one_refresh),
+        T(a_token_is_renewed_before_its_end),
+        T(a_failed_renewal_leaves_a_good_token_alone),
         T(wrong_credentials_fail_at_once),
         T(a_503_is_repeated),
+        T(a_429_stops_everybody_for_the_named_time),
         T(plain_posts_and_500s_are_not_repeated),
         T(no_more_in_flight_than_the_window_allows),
         T(a_cancelled_call_does_not_call_back),

@@ -314,6 +314,22 @@ static void blueprints_are_read_once(void **state)
     assert_int_equal(fake.n, 5);
 }
 
+static void a_blueprint_is_read_again_after_its_time(void **state)
+{
+    (void)state;
+    struct list l = {0};
+    uint64_t now = clock_mono_ns();
+    fake_on((struct rule){"GET /v1/blueprints/a", 200, "{\"ok\":true,\"blueprint\":{\"identifier\":\"a\"}}"});
+    clock_fake((int64_t)now, clock_wall_us());
+    port_blueprint(fake.port, STR("a"), on_blueprint, &l);
+    fake_until(&l.done, 1);
+    clock_fake((int64_t)(now + 121000000000u), clock_wall_us());
+    port_blueprint(fake.port, STR("a"), on_blueprint, &l);
+    fake_until(&l.done, 2);
+    assert_int_equal(fake.n, 3);
+    clock_fake(-1, 0);
+}
+
 static void freed_while_requests_run(void **state)
 {
     (void)state;
@@ -348,6 +364,7 @@ int main(void)
         T(listing_page_by_page),
         T(deletion_request),
         T(blueprints_are_read_once),
+        T(a_blueprint_is_read_again_after_its_time),
         T(freed_while_requests_run),
     };
     return cmocka_run_group_tests_name("port entities", tests, NULL, NULL);
