@@ -1,6 +1,7 @@
 # ocean-run: build, tests and packaging. No configure step; `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
 
 CC       ?= cc
 VARIANT  := $(if $(SAN),san,rel)
@@ -22,8 +23,12 @@ SRC_OF    = $(filter-out $(MAINS),$(wildcard runtime/$(1)/*.c))
 OBJ_OF    = $(patsubst runtime/%.c,$(B)/%.o,$(call SRC_OF,$(1)))
 ARCHIVES := $(FOLDERS:%=$(B)/%.a)
 
+# Sub-makes use every processor unless the user said how many.
+PAR = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 1))
+BINARIES := $(if $(SAN),$(B)/ocean-run $(B)/port-local,build/ocean-run build/port-local)
+
 .PHONY: build
-build: build/ocean-run build/port-local
+build: $(BINARIES) ## the two programs, build/ocean-run and build/port-local (default)
 
 build/ocean-run: $(B)/ocean-run
 	@cp -f $< $@
@@ -34,7 +39,11 @@ $(B)/ocean-run: $(B)/cli/main.o $(ARCHIVES)
 $(B)/port-local: $(B)/cli/port_local.o $(ARCHIVES)
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LDLIBS)
 
-$(B)/%.o: runtime/%.c
+# Says which Debian package is missing before the compiler would stumble over its header.
+$(B)/deps: .ci/deps.sh
+	@mkdir -p $(@D); $< --check build && touch $@
+
+$(B)/%.o: runtime/%.c | $(B)/deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -80,8 +89,82 @@ $(B)/unit/%: tests/unit/%.c $$(foreach f,$$(use_$$(firstword $$(subst /, ,$$*)))
 .PHONY: unit
 unit: $(UNIT_BIN)
 
+# What `make test` runs besides: the corpus runner and the third party of the benchmark.
+CORPUS_BIN := $(patsubst tests/corpus/%.c,$(B)/corpus/%,$(wildcard tests/corpus/*.c))
+$(B)/corpus/%: tests/corpus/%.c $(foreach f,mapping config json io base,$(B)/$(f).a)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+$(B)/bench/%: tests/bench/%.c $(B)/io.a $(B)/base.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+.PHONY: everything
+everything: build unit $(CORPUS_BIN)
+
+.PHONY: deps deps-build deps-test
+deps: deps-test ## install the Debian packages for all of this (asks before it uses sudo)
+deps-build deps-test: deps-%:
+	@.ci/deps.sh $*
+
+.PHONY: demo
+demo: deps-build ## fill a catalog with this machine's software inventory, twice, and show it
+	@$(MAKE) --no-print-directory $(PAR) build
+	@integrations/dpkg/demo.sh
+
+.PHONY: test
+test: deps-test ## every test; T=name runs those whose name contains it
+	@$(MAKE) --no-print-directory $(PAR) everything
+	@BUILD=$(if $(SAN),$(B),build) TREE=$(B) tests/run $(T)
+
+.PHONY: check
+check: ## everything again under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory SAN=address,undefined test T=$(T)
+
+# One libFuzzer target for S seconds, from its corpus: make fuzz F=json S=60
+F ?= all
+S ?= 60
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIBS := script sync port mapping config store json io base
+.PHONY: fuzz
+fuzz: ## F=name S=seconds: one fuzz target from its corpus; F=all: each of them
+	@command -v clang >/dev/null || { echo 'fuzz: needs clang: apt-get install clang'; exit 1; }
+	@$(if $(FUZZERS),,echo 'fuzz: tests/fuzz holds no fuzz_*.c'; exit 1;) \
+	for f in $(if $(filter all,$(F)),$(FUZZERS),$(F)); do \
+	  $(MAKE) --no-print-directory $(PAR) CC=clang SAN=fuzzer-no-link,address,undefined VARIANT=fuzz build/fuzz/bin/$$f && \
+	  mkdir -p build/fuzz/corpus/$$f && \
+	  build/fuzz/bin/$$f -max_total_time=$(S) -timeout=10 build/fuzz/corpus/$$f $$(ls -d tests/fuzz/$$f 2>/dev/null) || exit 1; \
+	done
+build/fuzz/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_LIBS:%=$(B)/%.a)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+.PHONY: bench
+bench: deps-build ## start-up, first load and unchanged resync of 100,000 entities, peak memory
+	@$(MAKE) --no-print-directory $(PAR) build $(B)/bench/third_party
+	@BUILD=$(if $(SAN),$(B),build) TREE=$(B) tests/bench/run
+
+.PHONY: lint
+lint: ## include arrows, banned functions, header rules; clang-format, cppcheck, luacheck when installed
+	@.ci/lint.sh
+
+PREFIX ?= /usr/local
+.PHONY: install uninstall
+install: build ## into DESTDIR and PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/ocean/lua $(DESTDIR)$(PREFIX)/share/doc/ocean-run
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 lua/types/*.lua $(DESTDIR)$(PREFIX)/share/ocean/lua
+	install -m 644 README.md LICENSE CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/ocean-run
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/ocean-run $(DESTDIR)$(PREFIX)/bin/port-local
+	rm -rf $(DESTDIR)$(PREFIX)/share/ocean/lua $(DESTDIR)$(PREFIX)/share/doc/ocean-run
+	-@rmdir $(DESTDIR)$(PREFIX)/share/ocean 2>/dev/null || true
+
 .PHONY: clean
-clean:
+clean: ## everything that was built
 	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^=]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
