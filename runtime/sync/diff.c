@@ -13,7 +13,10 @@
 #include "base/mem.h"
 #include "base/strmap.h"
 #include "mapping/entity.h"
+#include "sync/event.h"
 #include "json/compare.h"
+
+#define LARGE_BATCH_GROUPS 4
 
 bool diff_wanted(const struct mapped_entity *e, size_t n, size_t passed_so_far)
 {
@@ -134,13 +137,19 @@ void diff_answer(struct diff_item *items, const size_t *order, size_t n, struct 
 
 /* Lookups ---------------------------------------------------------------------------------------------------------- */
 
+struct group { /* one request */
+    struct lookup *lookup;
+    size_t index;
+};
 struct lookup {
     struct run *run;
     struct diff_item *items;
     size_t n;
     const struct str *parts;
     size_t nparts;
-    size_t *order, *ends, groups, current;
+    size_t *order, *ends, ngroups, next, in_flight;
+    struct group *groups;
+    bool failed;
     void (*done)(void *arg);
     void *arg;
 };
@@ -149,48 +158,58 @@ static void end_lookup(struct lookup *l)
 {
     void (*done)(void *) = l->done;
     void *arg = l->arg;
+    for (size_t i = 0; i < l->n && l->failed; i++)
+        l->items[i].send = true;
     free(l->order);
     free(l->ends);
+    free(l->groups);
     free(l);
     done(arg);
 }
 
-static void next_group(struct lookup *l);
+static void next_groups(struct lookup *l);
 
-static size_t group_begin(const struct lookup *l) { return l->current ? l->ends[l->current - 1] : 0; }
+static size_t group_begin(const struct lookup *l, size_t g) { return g ? l->ends[g - 1] : 0; }
 
 static void on_answer(void *arg, struct json entities, const struct err *e)
 {
-    struct lookup *l = arg;
-    size_t begin = group_begin(l), n = l->ends[l->current] - begin;
+    struct lookup *l = ((struct group *)arg)->lookup;
+    size_t g = ((struct group *)arg)->index, begin = group_begin(l, g);
     struct str blueprint = l->items[l->order[begin]].e->blueprint;
-    if (e) {
+    l->in_flight--;
+    if (e && !l->failed) {
+        l->failed = true;
         log_warn("cannot compare with Port, so %zu entities are written without: %s", l->n, e->msg);
-        for (size_t i = 0; i < l->n; i++)
-            l->items[i].send = true;
-        end_lookup(l);
-        return;
     }
-    diff_answer(l->items, l->order + begin, n, entities, schemas_find(l->run->schemas, blueprint));
-    l->current++;
-    next_group(l);
+    if (!l->failed)
+        diff_answer(l->items, l->order + begin, l->ends[g] - begin, entities, schemas_find(l->run->schemas, blueprint));
+    next_groups(l);
 }
 
-static void next_group(struct lookup *l)
+static void send_group(struct lookup *l, size_t g)
 {
-    if (l->current == l->groups || l->run->event->aborted) {
-        end_lookup(l);
-        return;
-    }
     struct str identifiers[DIFF_GROUP];
-    size_t begin = group_begin(l), n = l->ends[l->current] - begin;
+    size_t begin = group_begin(l, g), n = l->ends[g] - begin;
     for (size_t i = 0; i < n; i++)
         identifiers[i] = l->items[l->order[begin + i]].e->identifier;
+    l->groups[g] = (struct group){l, g};
+    l->in_flight++;
     port_lookup(l->run->port, l->items[l->order[begin]].e->blueprint, identifiers, n, l->parts, l->nparts,
-                l->run->write.feature, on_answer, l);
+                l->run->write.feature, on_answer, &l->groups[g]);
 }
 
-static void on_schemas(void *arg) { next_group(arg); }
+/* One after another (S-96), as pages overlap anyway; a handler that gives everything as one list would wait for as many
+ * round trips as it has groups, so those of a large batch go out side by side. */
+static void next_groups(struct lookup *l)
+{
+    size_t limit = l->ngroups > LARGE_BATCH_GROUPS ? LARGE_BATCH_GROUPS : 1;
+    while (l->next < l->ngroups && l->in_flight < limit && !l->failed && !l->run->event->aborted)
+        send_group(l, l->next++);
+    if (l->in_flight == 0)
+        end_lookup(l);
+}
+
+static void on_schemas(void *arg) { next_groups(arg); }
 
 void diff_lookup(struct run *run, struct diff_item *items, size_t n, const struct str *parts, size_t nparts,
                  void (*done)(void *arg), void *arg)
@@ -200,10 +219,11 @@ void diff_lookup(struct run *run, struct diff_item *items, size_t n, const struc
         (struct lookup){.run = run, .items = items, .n = n, .parts = parts, .nparts = nparts, .done = done, .arg = arg};
     l->order = xcalloc(n ? n : 1, sizeof(*l->order));
     l->ends = xcalloc(n ? n : 1, sizeof(*l->ends));
-    l->groups = diff_groups(items, n, l->order, l->ends);
-    struct str *names = xcalloc(l->groups ? l->groups : 1, sizeof(*names));
-    for (size_t g = 0; g < l->groups; g++)
+    l->ngroups = diff_groups(items, n, l->order, l->ends);
+    l->groups = xcalloc(l->ngroups + 1, sizeof(*l->groups));
+    struct str *names = xcalloc(l->ngroups + 1, sizeof(*names));
+    for (size_t g = 0; g < l->ngroups; g++)
         names[g] = items[l->order[l->ends[g] - 1]].e->blueprint;
-    schemas_read(run->schemas, names, l->groups, on_schemas, l);
+    schemas_read(run->schemas, names, l->ngroups, on_schemas, l);
     free(names);
 }

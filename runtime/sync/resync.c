@@ -35,7 +35,6 @@ struct compile_job {
     struct worker_job job; /* first */
     struct resync *r;
     struct plan_opts opts;
-    struct err err;
 };
 
 struct resync {
@@ -266,9 +265,8 @@ static void reconcile(struct resync *r)
 
 /* Resources -------------------------------------------------------------------------------------------------------- */
 
-static void resource_error(struct resync *r, struct resource_run *rr, const char *where, const char *message)
+static void resource_error(struct resource_run *rr, const char *where, const char *message)
 {
-    (void)r;
     rr->failed = true;
     report_error(rr->report, where, message, 1);
     log_error("kind=%.*s-%d %s", STR_FMT(rr->res->kind), rr->res->index, message);
@@ -277,6 +275,10 @@ static void resource_error(struct resync *r, struct resource_run *rr, const char
 /* What keeps a resource from being processed at all; true if something does. */
 static bool resource_blocked(struct resync *r, struct resource_run *rr)
 {
+    if (!rr->plan) {
+        resource_error(rr, "mapping", rr->err.msg);
+        return true;
+    }
     struct str literal = plan_blueprint(rr->plan);
     const struct schema *s = literal.p ? schemas_find(r->run.schemas, literal) : NULL;
     struct buf text;
@@ -284,13 +286,13 @@ static bool resource_blocked(struct resync *r, struct resource_run *rr)
     if (!r->o.source->has_handler(r->o.source->arg, rr->res->kind)) {
         buf_addf(&text, "no resync handler for kind '%.*s'; handlers exist for: ", STR_FMT(rr->res->kind));
         r->o.source->kinds(r->o.source->arg, &text);
-        resource_error(r, rr, "mapping", buf_cstr(&text));
+        resource_error(rr, "mapping", buf_cstr(&text));
     } else if (s && schema_missing(s)) {
         buf_addf(&text,
                  "blueprint '%.*s' does not exist in Port: create it, define it in .port/resources/blueprints.json or "
                  "ocean.define { blueprints = ... }, or correct 'blueprint' in the mapping",
                  STR_FMT(literal));
-        resource_error(r, rr, "mapping", buf_cstr(&text));
+        resource_error(rr, "mapping", buf_cstr(&text));
     } else if (s && s->err.code) {
         log_warn("blueprint '%.*s' cannot be read: %s", STR_FMT(literal), s->err.msg);
     }
@@ -369,7 +371,7 @@ static void read_blueprints(struct resync *r)
     struct str *names = xcalloc(r->n + 1, sizeof(*names));
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++)
-        if (plan_blueprint(r->resources[i].plan).p)
+        if (r->resources[i].plan && plan_blueprint(r->resources[i].plan).p)
             names[n++] = plan_blueprint(r->resources[i].plan);
     schemas_read(r->run.schemas, names, n, on_blueprints, r);
     free(names);
@@ -403,11 +405,9 @@ static void compile_run(struct worker_job *job)
 {
     struct compile_job *c = (struct compile_job *)job;
     for (size_t i = 0; i < c->r->n; i++) {
-        const struct mapping_resource *res = c->r->resources[i].res;
-        if (plan_compile(res, &c->opts, &c->r->resources[i].plan, &c->err) < 0) {
-            err_wrap(&c->err, "mapping of kind '%.*s' (resources[%d])", STR_FMT(res->kind), res->index);
-            return;
-        }
+        struct resource_run *rr = &c->r->resources[i];
+        if (plan_compile(rr->res, &c->opts, &rr->plan, &rr->err) < 0)
+            rr->plan = NULL;
     }
 }
 
@@ -416,8 +416,6 @@ static void compile_done(struct worker_job *job)
     struct resync *r = ((struct compile_job *)job)->r;
     if (aborted(r))
         finish(r);
-    else if (r->compile.err.code)
-        fail(r, &r->compile.err);
     else
         r->o.source->hook(r->o.source->arg, SOURCE_RESYNC_START, r->run.event, on_start_hook, r);
 }

@@ -30,7 +30,8 @@ struct run {
 /* One resource of the mapping in this run. */
 struct resource_run {
     const struct mapping_resource *res;
-    struct plan *plan;
+    struct plan *plan; /* NULL: it could not be made, see err */
+    struct err err;
     struct resource_report *report;
     size_t slot; /* position in the run's list */
     bool failed; /* an error or a taint: nothing is deleted in this run */

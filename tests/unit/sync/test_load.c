@@ -89,6 +89,18 @@ static void t3_what_port_has_is_not_written(void **state)
     assert_int_equal(f->exit_code, 0);
 }
 
+/* One list of everything: its lookups go out side by side, and all of them count. */
+static void a_large_list_is_compared(void **state)
+{
+    struct fixture *f = *state;
+    owned_like_items(f, "issue", "i", 0, 990);
+    add_step(f, "issue", STEP_LIST, items("i", 0, 1000));
+    run_resync(f);
+    assert_int_equal(requests_to(f, "POST", LOOKUP), 20);
+    assert_string_equal(identifiers_of(f, BULK), "i990 i991 i992 i993 i994 i995 i996 i997 i998 i999");
+    assert_int_equal(f->resources[0].unchanged, 990);
+}
+
 static void only_what_differs_is_written(void **state)
 {
     struct fixture *f = *state;
@@ -674,6 +686,7 @@ int main(void)
         TEST(t2_small_batches_are_written_without_a_lookup),
         TEST(a_short_last_page_is_compared),
         TEST(t3_what_port_has_is_not_written),
+        TEST(a_large_list_is_compared),
         TEST(only_what_differs_is_written),
         TEST(t4_bulks_of_twenty),
         TEST(t4_at_most_five_bulks_are_in_flight),
