@@ -9,8 +9,7 @@
 #include "base/mem.h"
 #include "io/http_server.h"
 #include "json/write.h"
-
-#define CORE_VERSION "0.55.4" /* the contract followed, sync U-6 */
+#include "port/client.h"
 
 struct health {
     struct http_server *server;
@@ -28,7 +27,7 @@ static void answer_health(struct http_call *call, int status, const char *word, 
     jw_key_c(&w, "check");
     jw_cstr(&w, check);
     jw_key_c(&w, "core_version");
-    jw_str_c(&w, CORE_VERSION);
+    jw_str_c(&w, PORT_CORE_VERSION);
     jw_end_obj(&w);
     http_reply(call, status, "application/json", &body, NULL, 0);
 }

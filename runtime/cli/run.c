@@ -278,6 +278,7 @@ static void connect_port(struct app *a)
         .embedded = a->embedded,
         .insecure = s->port_insecure,
         .no_strict_x509 = s->port_no_strict,
+        .blueprint_ttl_s = s->blueprint_cache_ttl_s,
     };
     a->port = port_new(a->loop, &o);
     struct port_setup_opts setup = {
@@ -286,6 +287,7 @@ static void connect_port(struct app *a)
         .origin = s->create_resources_origin,
         .reset_mapping = a->opts->reset_mapping,
         .embedded = a->embedded,
+        .runtime = settings_text(s, "runtime"),
     };
     port_setup(a->port, &setup, on_setup, a);
 }

@@ -21,8 +21,8 @@ struct port_opts {
     double blueprint_ttl_s; /* 0: 120 */
 };
 
-/* The version reads of the integration document tell (oceanCoreVersion, runtime R-105). */
-#define PORT_CORE_VERSION "0.1.0"
+/* The release of the Ocean contract that is followed, sent as oceanCoreVersion (sync U-6). */
+#define PORT_CORE_VERSION "0.55.4"
 
 struct port *port_new(struct loop *l, const struct port_opts *o);
 void port_free(struct port *p); /* cancels what is in flight */
