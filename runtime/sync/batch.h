@@ -18,7 +18,6 @@ struct batch {
     struct pipeline *p;
     struct batch *next;
     enum batch_state state;
-    bool from_list;
     struct part *parts;
     size_t nparts;
     size_t bytes;

@@ -259,7 +259,6 @@ static void admit(struct pipeline *p, struct json_doc *doc, struct json items, b
     }
     close_open(p);
     struct batch *b = batch_new(p);
-    b->from_list = from_list;
     *p->tail = b;
     p->tail = &b->next;
     p->batches++;

@@ -106,6 +106,7 @@ struct fixture {
     const char *allow_empty[2];
     size_t nallow_empty;
     double max_shrink;
+    size_t progress; /* items extracted, as last told */
     void (*on_step)(struct fixture *f, size_t step); /* before a step of the source */
 };
 
@@ -670,6 +671,7 @@ static inline void forget_run(struct fixture *f)
     f->summary = f->failure = f->errors = NULL;
     f->done = false;
     f->nruns = 0;
+    f->progress = 0;
 }
 
 static inline void tear_down(struct fixture *f)
@@ -721,6 +723,17 @@ static inline void fake_done(void *arg, const struct resync_report *r)
     loop_stop(f->loop);
 }
 
+/* Numbers never go back while a run is under way. */
+static inline void fake_progress(void *arg, const struct resync_report *r)
+{
+    struct fixture *f = arg;
+    size_t extracted = 0;
+    for (size_t i = 0; i < r->n; i++)
+        extracted += r->resources[i].extracted;
+    assert_true(extracted >= f->progress);
+    f->progress = extracted;
+}
+
 static inline struct resync *begin_resync(struct fixture *f)
 {
     struct err e = {0};
@@ -736,7 +749,7 @@ static inline struct resync *begin_resync(struct fixture *f)
                             .nallow_empty = f->nallow_empty,
                             .max_shrink_percent = f->max_shrink};
     forget_run(f);
-    f->resync = resync_start(&o, NULL, fake_done, f, &e);
+    f->resync = resync_start(&o, fake_progress, fake_done, f, &e);
     if (!f->resync)
         fail_msg("%s", e.msg);
     return f->resync;
