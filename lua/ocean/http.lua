@@ -170,7 +170,7 @@ local function send(client, fn, req, opts)
     if not wait then return res, err end
     n = n + 1
     I.warn(("Request %s %s failed with %s, retrying in %.3g seconds."):format(req.method, shown(req.url),
-      res and "status code: " .. res.status or err.message, wait))
+      res and "status code: " .. res.status or "a " .. err.kind .. " error (" .. err.message .. ")", wait))
     if client.on_retry then req = client.on_retry(req, res, n) or req end
     res = nil
     ocean.sleep(wait)
@@ -179,7 +179,9 @@ end
 
 local function judge(client, fn, req, opts, res, err)
   if not res then
-    err.message = ("%s %s: %s"):format(req.method, shown(req.url), err.message)
+    if err.message:find(req.method .. " ", 1, true) ~= 1 then
+      err.message = ("%s %s: %s"):format(req.method, shown(req.url), err.message)
+    end
     err.url, err.where = req.url, I.where()
     err.retryable = err.kind == "transport" or err.kind == "timeout"
     if err.kind ~= "cancelled" then I.taint(err.message) end

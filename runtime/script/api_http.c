@@ -272,7 +272,7 @@ static int retry_policy(lua_State *L)
     return 1;
 }
 
-static double random_unit(void) { return (double)random() / ((double)RAND_MAX + 1); }
+static double random_unit(void) { return arc4random() / 4294967296.0; }
 
 /* internals.retry_wait(policy, method, flagged, n, response | nil, error kind | nil) -> seconds, or nil: no repeat. */
 static int retry_wait(lua_State *L)

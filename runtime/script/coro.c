@@ -8,6 +8,10 @@
  * A task over its limit cannot hide in here: after every resume the resumer is armed as well. */
 #include "script/coro.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
 #include "script/error.h"
 #include "script/limit.h"
 #include "script/op.h"
@@ -111,6 +115,21 @@ static int co_resume(lua_State *L)
 /* wrap: coroutine in upvalue 1 */
 static int wrap_end(lua_State *L, lua_State *co, int n);
 
+/* A wrapped coroutine passes its error on, but its stack ends here: keeps the traceback in case nobody catches it. */
+static void remember_traceback(lua_State *L, lua_State *co)
+{
+    struct task *t = vm_of(L)->current;
+    if (!t || lua_type(L, -1) != LUA_TSTRING ||
+        (t->inner_message && strcmp(t->inner_message, lua_tostring(L, -1)) == 0))
+        return;
+    luaL_traceback(L, co, NULL, 0);
+    free(t->inner_message);
+    free(t->inner_traceback);
+    t->inner_message = xstrdup(lua_tostring(L, -2));
+    t->inner_traceback = error_own_frames(lua_tostring(L, -1));
+    lua_pop(L, 1);
+}
+
 static int wrap_k(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
@@ -129,6 +148,7 @@ static int wrap_end(lua_State *L, lua_State *co, int n)
         return n;
     int status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) {
+        remember_traceback(L, co);
         task_close_thread(vm_of(L), co, L, "the end of a coroutine that failed");
         lua_settop(co, 0);
     }

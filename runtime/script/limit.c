@@ -28,7 +28,7 @@
 #define LOG_GROUP "script.limit"
 #define SLICE_MS 10
 
-static lua_State *volatile running;
+static _Atomic(lua_State *) running; /* lock-free: the signal handler and the watchdog read it */
 static atomic_uint_fast64_t beat;
 static atomic_int question; /* 1: asked for the line, 2: answered */
 static char answer[LUA_IDSIZE + 16];

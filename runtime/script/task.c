@@ -204,6 +204,8 @@ static void task_finish(struct task *t, const struct failure *error)
     void *arg = t->arg;
     event_unref(t->event);
     free(t->parked);
+    free(t->inner_message);
+    free(t->inner_traceback);
     free(t);
     if (done)
         done(arg, error);
@@ -224,7 +226,13 @@ struct report_job {
 static int make_report(lua_State *L, void *arg)
 {
     struct report_job *j = arg;
-    error_failure(L, j->task->co, j->r);
+    struct task *t = j->task;
+    error_failure(L, t->co, j->r);
+    if (t->inner_message && strcmp(t->inner_message, j->r->message) == 0) { /* it started in that coroutine */
+        char *outer = j->r->traceback;
+        j->r->traceback = xasprintf("%s\nresumed from, %s", t->inner_traceback, outer);
+        free(outer);
+    }
     return 0;
 }
 

@@ -28,6 +28,7 @@ struct task {
     bool cancelled, killed;
     char kill_where[LUA_IDSIZE + 16];
     char kill_message[320];
+    char *inner_message, *inner_traceback; /* of the last coroutine of the script that ended by an error */
     double cpu_limit_s;
     uint64_t cpu_ns, slice_start_ns; /* thread CPU time since the last wait */
     struct timer *grace;
