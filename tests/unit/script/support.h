@@ -133,6 +133,8 @@ static void on_loaded(void *arg, const struct err *e)
         r->load_error = *e;
 }
 
+static bool rig_json_output; /* for the next rig */
+
 static void rig_free(struct rig *r);
 
 /* A rig that loads the file `load` (NULL: `script`, written to s.lua) and waits until the main chunk ended. NULL when
@@ -163,6 +165,7 @@ static struct rig *rig_make(const char *load, const char *script, size_t memory,
         .definition = r->definition,
         .memory_limit = memory ? memory : (size_t)64 << 20,
         .cpu_limit_s = cpu > 0 ? cpu : 5,
+        .json_output = rig_json_output,
     };
     r->vm = vm_new(&o, &e);
     if (!r->vm && must)

@@ -78,6 +78,31 @@ static void loop_in_coroutines(void **state)
                    "s.lua:3: ");
 }
 
+/* What a stopped handler left to close is not run for ever either. */
+static void loop_with_closers(void **state)
+{
+    (void)state;
+    expect_stopped("local x <close> = setmetatable({}, {__close = function() while true do end end})\n"
+                   "while true do end",
+                   "s.lua:3: ");
+    expect_stopped("coroutine.wrap(function()\n"
+                   "local x <close> = setmetatable({}, {__close = function() while true do pcall(error) end end})\n"
+                   "while true do end end)()",
+                   "s.lua:4: ");
+}
+
+static void freed_in_a_loop(void **state)
+{
+    (void)state;
+    struct rig *r = rig_loaded("ocean.on_resync('k', function() coroutine.wrap(function()\n"
+                               "local x <close> = setmetatable({}, {__close = function() end})\n"
+                               "while true do end end)() end)");
+    rig_start(r, "k");
+    for (int i = 0; i < 20; i++)
+        loop_turn(r->loop, false);
+    rig_free(r);
+}
+
 static void loop_in_error_text(void **state)
 {
     (void)state;
@@ -270,6 +295,8 @@ int main(void)
         cmocka_unit_test(loop_in_metamethod),
         cmocka_unit_test(loop_in_comparator),
         cmocka_unit_test(loop_in_coroutines),
+        cmocka_unit_test(loop_with_closers),
+        cmocka_unit_test(freed_in_a_loop),
         cmocka_unit_test(loop_in_error_text),
         cmocka_unit_test(loop_in_main_chunk),
         cmocka_unit_test(slices_let_the_loop_turn),

@@ -310,6 +310,54 @@ static void closers_run(void **state)
     rig_free(r);
 }
 
+static void start_handlers(void **state)
+{
+    (void)state;
+    struct rig *r = rig_loaded(
+        "log = ''\n"
+        "ocean.on_start(function() ocean.sleep(0.02) log = log .. 'a' .. ocean.event.type end)\n"
+        "ocean.on_start(function() error('logged, nothing else') end)\n"
+        "ocean.on_start(function() log = log .. 'b' end)\n"
+        "ocean.on_resync('k', function() while #log < 7 do ocean.sleep(0.001) end return {{log = log}} end)");
+    struct event *ev = event_new(EVENT_START, TRIGGER_MACHINE, NULL);
+    vm_start(r->vm, ev);
+    event_unref(ev);
+    rig_run(r, "k");
+    assert_string_equal(batches(r), "list [{\"log\":\"bastart\"}]\n");
+    rig_free(r);
+}
+
+static void json_output(void **state)
+{
+    (void)state;
+    rig_json_output = true;
+    struct rig *r = rig_loaded("assert(io.stdout == io.stderr and io.output() == io.stderr)\n"
+                               "print('this goes', 'to stderr')");
+    rig_json_output = false;
+    rig_free(r);
+    r = rig_loaded("assert(io.stdout ~= io.stderr)");
+    assert_false(vm_has_resync(r->vm));
+    rig_free(r);
+}
+
+/* Many runs leave nothing behind. */
+static void no_growth(void **state)
+{
+    (void)state;
+    struct rig *r = rig_loaded(
+        "local first, n = nil, 0\n"
+        "ocean.on_resync('k', function() local v = ocean.json.decode('[{\"a\":1}]') v[1].b = ocean.event.id\n"
+        "  local g = coroutine.wrap(function() ocean.sleep(0) coroutine.yield(1) end) g()\n"
+        "  pcall(table.sort, {2, 1}, function() ocean.sleep(0) end)\n"
+        "  collectgarbage() n = n + 1 if n == 50 then first = collectgarbage('count') end\n"
+        "  if n > 50 then assert(collectgarbage('count') < first + 8) end ocean.yield(v) end)");
+    for (int i = 0; i < 300; i++) {
+        rig_run(r, "k");
+        assert_string_equal(errors(r), "");
+    }
+    rig_free(r);
+}
+
 static void hook_done(void *arg, const struct err *e, bool http)
 {
     struct rig *r = arg;
@@ -366,6 +414,9 @@ int main(void)
         cmocka_unit_test(closers_run),
         cmocka_unit_test(freed_while_waiting),
         cmocka_unit_test(hooks),
+        cmocka_unit_test(start_handlers),
+        cmocka_unit_test(json_output),
+        cmocka_unit_test(no_growth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
