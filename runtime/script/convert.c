@@ -12,14 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "script/error.h"
 #include "script/jsonval.h"
-#include "script/state.h"
+#include "script/source.h"
 #include "json/write.h"
 
-#define LOG_GROUP "script.json"
 #define TEXT_META "ocean.json.text"
 #define TABLE_DEPTH 1000
 
@@ -415,11 +413,8 @@ static int encode_text(lua_State *L, int idx, int flags, struct buf **ret, char 
     lua_settop(L, top);
     if (rc < 0)
         write_message(&E, msg, cap);
-    if (E.repaired) {
-        char where[LUA_IDSIZE + 16];
-        error_position(L, where, sizeof(where));
-        log_warn("%s: text that is not UTF-8 was repaired: what could not be read became U+FFFD", where);
-    }
+    if (E.repaired)
+        source_repaired(L, REPAIR_SCRIPT);
     *ret = b;
     return rc;
 }

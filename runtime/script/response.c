@@ -289,6 +289,8 @@ static int push_json(lua_State *L, struct received *r, bool take)
     }
     if (rc < 0)
         return not_json(L, r, &e);
+    if (json_doc_repairs(*box) > 0)
+        source_repaired(L, REPAIR_ANSWER);
     jsonval_push(L, json_root(*box), false);
     return 1;
 }

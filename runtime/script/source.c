@@ -37,6 +37,7 @@ struct run {
     char **taints; /* of the current handler; told when it ended without raising them */
     size_t ntaints;
     int bad_batches; /* in a row, by the current handler */
+    int repaired;    /* enum repair: what was warned about */
     bool full, cancelled, over;
 };
 
@@ -446,6 +447,21 @@ void source_taint(struct run *r, const char *message)
         return;
     r->taints = xrealloc(r->taints, (r->ntaints + 1) * sizeof(*r->taints));
     r->taints[r->ntaints++] = xstrdup(message);
+}
+
+void source_repaired(lua_State *L, enum repair what)
+{
+    char where[LUA_IDSIZE + 16];
+    struct task *t = vm_of(L)->current;
+    struct run *r = t ? t->run : NULL;
+    if (r && (r->repaired & what))
+        return;
+    if (r)
+        r->repaired |= what;
+    error_position(L, where, sizeof(where));
+    log_warn("%s%s%s of %s was not valid UTF-8 and is repaired: what could not be read became U+FFFD", where,
+             where[0] ? ": " : "", what == REPAIR_SCRIPT ? "text" : "an answer",
+             what == REPAIR_SCRIPT ? "the script" : "the third party");
 }
 
 const struct mapping_resource *source_resource(const struct run *r) { return r ? r->resource : NULL; }

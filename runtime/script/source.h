@@ -16,4 +16,7 @@ int source_yield(lua_State *L);
 enum evidence { EVIDENCE_REQUEST, EVIDENCE_2XX, EVIDENCE_IGNORED };
 void source_evidence(struct run *r, enum evidence e);
 void source_taint(struct run *r, const char *message);
+/* Text was repaired (invalid UTF-8, lone surrogates): one warning per run of a resource and `what`. */
+enum repair { REPAIR_SCRIPT = 1, REPAIR_ANSWER = 2 };
+void source_repaired(lua_State *L, enum repair what);
 const struct mapping_resource *source_resource(const struct run *r);
