@@ -111,8 +111,9 @@ local function body_of(fn, opts)
   return opts.body
 end
 
--- The URL as it may be shown: a query may hold a token.
-local function shown(url) return (url:gsub("[?#].*$", "")) end
+-- The URL as it may be shown: a query may hold a token, and so may what stands before the host.
+local function shown(url) return (url:gsub("[?#].*$", ""):gsub("^(%a+://)[^/@]*@", "%1")) end
+I.shown = shown
 
 -- Headers ---------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ local function look(what, value, res)
   return v
 end
 
-local function place(res) return ("%s %s"):format(res.method, (res.url:gsub("[?#].*$", ""))) end
+local function place(res) return ("%s %s"):format(res.method, I.shown(res.url)) end
 
 -- An incomplete listing: taints, and raises a `parse` error.
 local function broken(message)

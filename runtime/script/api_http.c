@@ -342,7 +342,7 @@ static int l_url_encode(lua_State *L)
     return 1;
 }
 
-/* internals.url_host(url) -> "https://host:port" in lower case, or nil and a message. */
+/* internals.url_host(url) -> "https://host:port" in lower case, without a default port; or nil and a message. */
 static int url_host(lua_State *L)
 {
     struct err e = {0};
@@ -354,8 +354,12 @@ static int url_host(lua_State *L)
     }
     luaL_Buffer b;
     luaL_buffinit(L, &b);
-    luaL_addlstring(&b, scheme.p, scheme.n);
+    for (size_t i = 0; i < scheme.n; i++)
+        luaL_addchar(&b, (char)tolower((unsigned char)scheme.p[i]));
     luaL_addlstring(&b, "://", 3);
+    bool tls = scheme.n == 5;
+    if (str_ends(host, tls ? STR(":443") : STR(":80")))
+        host.n -= tls ? 4 : 3;
     for (size_t i = 0; i < host.n; i++)
         luaL_addchar(&b, (char)tolower((unsigned char)host.p[i]));
     luaL_pushresult(&b);

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,15 +250,25 @@ static int response_text(lua_State *L)
     return 1;
 }
 
-/* The URL without its query, which may hold a token. */
-static int plain_length(const char *url) { return (int)strcspn(url, "?#"); }
+/* The URL without its query and user part, which may hold a token. */
+static void show_url(const char *url, char *out, size_t cap)
+{
+    struct str scheme, host, s = {url, strcspn(url, "?#")};
+    if (http_url_parse(s, &scheme, &host, NULL, NULL) < 0) {
+        snprintf(out, cap, "%.*s", STR_FMT(s));
+        return;
+    }
+    snprintf(out, cap, "%.*s://%.*s", STR_FMT(scheme), (int)(s.n - (size_t)(host.p - url)), host.p);
+}
 
 static int not_json(lua_State *L, struct received *r, const struct err *e)
 {
     struct str type = http_header_get(r->headers, r->nheaders, STR("content-type"));
     struct task *t = vm_of(L)->current;
-    error_push(L, "parse", "%s %.*s answered %d with a body that is not JSON (content-type %.*s): %s", r->method,
-               plain_length(r->url), r->url, r->status, STR_FMT(type.p ? type : STR("not given")), e->msg);
+    char url[512];
+    show_url(r->url, url, sizeof(url));
+    error_push(L, "parse", "%s %s answered %d with a body that is not JSON (content-type %.*s): %s", r->method, url,
+               r->status, STR_FMT(type.p ? type : STR("not given")), e->msg);
     lua_pushinteger(L, r->status);
     lua_setfield(L, -2, "status");
     lua_pushstring(L, r->url);

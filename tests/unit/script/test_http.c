@@ -186,6 +186,12 @@ static void credentials_stay_with_their_host(void **state)
     assert_string_equal(errors(r), "");
     assert_has(buf_cstr(&third.log), "GET /x|Basic dTpw|\nGET /y||\n");
     http_rig_free(r);
+    /* user and password of a URL are in no message */
+    r = http_run("", "local u = BASE:gsub('//', '//me:hidden@') pcall(api.get, api, u .. '/500')\n"
+                     "pcall(api.json, api, 'GET', u .. '/html') pcall(api.get, api, u .. '/reset') error('end')");
+    assert_int_equal(r->sink.ntaints, 3);
+    assert_hasnt(taints(r), "hidden");
+    http_rig_free(r);
     r = http_run(", auth = ocean.auth.bearer(function() n = (n or 0) + 1 ocean.sleep(0) return 't' .. n end)",
                  "api:get('/x') api:get('/y') return {{ ok = 1 }}");
     assert_string_equal(buf_cstr(&third.log), "GET /x|Bearer t1|\nGET /y|Bearer t2|\n");
