@@ -35,8 +35,7 @@ enum json_type { JSON_MISSING, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JS
  * document with one reference, or ERR_PARSE with line, column and an excerpt,
  * or ERR_TOO_BIG beyond the depth limit. */
 int json_parse(struct str text, struct json_doc **ret, struct err *e);
-/* The same without the copy: `text` must be malloc'd with at least JSON_PADDING spare bytes
- * after n; it is owned by the document from now on, freed on failure too. */
+/* The same, taking `text` over: malloc'd, freed in any case. JSON_PADDING is what callers leave spare after n. */
 #define JSON_PADDING 16
 int json_parse_take(char *text, size_t n, struct json_doc **ret, struct err *e);
 /* Parses the JSON value at the start of `text` and reports the bytes read (white space before
@@ -132,5 +131,5 @@ static inline bool json_next(struct json_iter *it)
 int json_write(struct buf *out, struct json j);
 /* The same indented by two spaces, for people. */
 int json_write_pretty(struct buf *out, struct json j);
-/* A short form for messages: at most `max` bytes, cut with "...". */
+/* A short form for messages: at most `max` bytes, "..." included where it was cut. */
 void json_excerpt(struct buf *out, struct json j, size_t max);

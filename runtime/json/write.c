@@ -1,51 +1,101 @@
 /* Writing JSON text. The document writer keeps its own stack, so depth costs heap and not the thread's stack. */
 #include "json/write.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 
-void json_quote(struct buf *out, struct str s)
+#define ONES 0x0101010101010101ull
+#define HIGH 0x8080808080808080ull
+
+/* Has one of the eight bytes a value below n, n at most 0x80? */
+static inline bool any_below(uint64_t x, unsigned n) { return ((x - ONES * n) & ~x & HIGH) != 0; }
+
+static inline bool plain(unsigned char c) { return c >= 0x20 && c != '"' && c != '\\'; }
+
+/* Bytes at p that stand for themselves inside quotes. */
+static size_t plain_run(const char *p, size_t n)
 {
-    static const char hex[] = "0123456789abcdef";
-    buf_reserve(out, s.n + 2);
-    buf_addc(out, '"');
-    size_t from = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        buf_add(out, s.p + from, i - from);
-        from = i + 1;
-        char two[2] = {'\\', (char)c};
-        switch (c) {
-        case '"':
-        case '\\': break;
-        case '\n': two[1] = 'n'; break;
-        case '\r': two[1] = 'r'; break;
-        case '\t': two[1] = 't'; break;
-        case '\b': two[1] = 'b'; break;
-        case '\f': two[1] = 'f'; break;
-        default: {
-            char esc[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            buf_add(out, esc, 6);
-            continue;
-        }
-        }
-        buf_add(out, two, 2);
+    size_t i = 0;
+    for (uint64_t x; i + 8 <= n; i += 8) {
+        memcpy(&x, p + i, 8);
+        if (any_below(x, 0x20) || any_below(x ^ ONES * '"', 1) || any_below(x ^ ONES * '\\', 1))
+            break;
     }
-    if (s.n > from)
-        buf_add(out, s.p + from, s.n - from);
+    while (i < n && plain((unsigned char)p[i]))
+        i++;
+    return i;
+}
+
+static void escape(struct buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef", letters[] = "btn?fr"; /* from 0x08 */
+    if (c == '"' || c == '\\' || (c >= 0x08 && c <= 0x0d && c != 0x0b)) {
+        char two[2] = {'\\', c >= 0x20 ? (char)c : letters[c - 0x08]};
+        buf_add(out, two, 2);
+    } else {
+        char six[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+        buf_add(out, six, 6);
+    }
+}
+
+/* Text that is known to be valid UTF-8, as all of a document is. */
+static void quote_valid(struct buf *out, struct str s)
+{
+    if (buf_reserve(out, s.n + 2) < 0)
+        return;
+    buf_addc(out, '"');
+    for (size_t i = 0; i < s.n;) {
+        size_t run = plain_run(s.p + i, s.n - i);
+        buf_add(out, s.p + i, run);
+        i += run;
+        if (i < s.n)
+            escape(out, (unsigned char)s.p[i++]);
+    }
     buf_addc(out, '"');
 }
 
-static void write_scalar(struct buf *out, struct json j)
+void json_quote(struct buf *out, struct str s)
+{
+    if (utf8_valid(s)) {
+        quote_valid(out, s);
+        return;
+    }
+    struct buf fixed;
+    buf_init(&fixed, BUF_NO_LIMIT);
+    utf8_repair(&fixed, s);
+    quote_valid(out, buf_str(&fixed));
+    buf_done(&fixed);
+}
+
+/* How a document is written. */
+struct style {
+    bool pretty;
+    size_t string_max; /* longer strings are cut to this many bytes; 0: no limit */
+};
+
+static struct str cut_to(struct str s, size_t max)
+{
+    if (s.n <= max)
+        return s;
+    while (max && ((unsigned char)s.p[max] & 0xC0) == 0x80)
+        max--;
+    return (struct str){s.p, max};
+}
+
+static void quote_styled(struct buf *out, const struct style *y, struct str s)
+{
+    quote_valid(out, y->string_max ? cut_to(s, y->string_max) : s);
+}
+
+static void write_scalar(struct buf *out, const struct style *y, struct json j)
 {
     switch (json_type(j)) {
     case JSON_NUMBER: buf_addstr(out, json_num_text(j)); break;
-    case JSON_STRING: json_quote(out, json_str(j)); break;
+    case JSON_STRING: quote_styled(out, y, json_str(j)); break;
     case JSON_TRUE: buf_adds(out, "true"); break;
     case JSON_FALSE: buf_adds(out, "false"); break;
     default: buf_adds(out, "null"); break;
@@ -66,7 +116,7 @@ static void indent(struct buf *out, bool pretty, size_t depth)
         buf_adds(out, "  ");
 }
 
-static int write_tree(struct buf *out, struct json j, bool pretty)
+static int write_tree(struct buf *out, struct json j, const struct style *y)
 {
     struct level small[32], *stack = small;
     size_t depth = 0, cap = ARRAY_LEN(small);
@@ -84,7 +134,7 @@ static int write_tree(struct buf *out, struct json j, bool pretty)
             }
             stack[depth++] = (struct level){json_iter(j), 0};
         } else {
-            write_scalar(out, j);
+            write_scalar(out, y, j);
         }
         /* on to the next one, closing what is complete */
         while (depth && !out->failed) {
@@ -92,17 +142,17 @@ static int write_tree(struct buf *out, struct json j, bool pretty)
             if (json_next(&l->it)) {
                 if (l->done++)
                     buf_addc(out, ',');
-                indent(out, pretty, depth);
+                indent(out, y->pretty, depth);
                 if (l->it.obj) {
-                    json_quote(out, l->it.key);
-                    buf_adds(out, pretty ? ": " : ":");
+                    quote_styled(out, y, l->it.key);
+                    buf_add(out, ": ", y->pretty ? 2 : 1);
                 }
                 j = l->it.val;
                 break;
             }
             depth--;
             if (l->done)
-                indent(out, pretty, depth);
+                indent(out, y->pretty, depth);
             buf_addc(out, l->it.obj ? '}' : ']');
         }
         if (!depth || out->failed)
@@ -113,23 +163,22 @@ static int write_tree(struct buf *out, struct json j, bool pretty)
     return out->failed ? ERR_TOO_BIG : 0;
 }
 
-int json_write(struct buf *out, struct json j) { return write_tree(out, j, false); }
-int json_write_pretty(struct buf *out, struct json j) { return write_tree(out, j, true); }
+int json_write(struct buf *out, struct json j) { return write_tree(out, j, &(struct style){0}); }
+int json_write_pretty(struct buf *out, struct json j) { return write_tree(out, j, &(struct style){.pretty = true}); }
 
 void json_excerpt(struct buf *out, struct json j, size_t max)
 {
+    /* Strings are cut to max bytes, which suffices, and an escape makes at most six bytes of one: the bound keeps the work
+     * for a large document small, and what is past it would not be shown anyway. */
     struct buf text;
-    buf_init(&text, max + 8);
-    int rc = json_write(&text, j);
-    size_t n = text.n;
-    if (rc == 0 && n <= max) {
-        buf_addstr(out, buf_str(&text));
+    buf_init(&text, 8 * max + 64);
+    int rc = write_tree(&text, j, &(struct style){.string_max = max});
+    struct str whole = buf_str(&text);
+    if (rc == 0 && whole.n <= max) {
+        buf_addstr(out, whole);
     } else {
-        n = n > max ? max : n;
-        while (n && ((unsigned char)text.p[n] & 0xC0) == 0x80)
-            n--;
-        buf_add(out, text.p, n);
-        buf_adds(out, "...");
+        buf_addstr(out, cut_to(whole, max < 3 ? 0 : max - 3));
+        buf_add(out, "...", max < 3 ? max : 3);
     }
     buf_done(&text);
 }
@@ -159,23 +208,10 @@ void jw_end_obj(struct jw *w) { close(w, '}'); }
 void jw_arr(struct jw *w) { open(w, '['); }
 void jw_end_arr(struct jw *w) { close(w, ']'); }
 
-static void quoted(struct buf *out, struct str s)
-{
-    if (utf8_valid(s)) {
-        json_quote(out, s);
-        return;
-    }
-    struct buf fixed;
-    buf_init(&fixed, BUF_NO_LIMIT);
-    utf8_repair(&fixed, s);
-    json_quote(out, buf_str(&fixed));
-    buf_done(&fixed);
-}
-
 void jw_key(struct jw *w, struct str key)
 {
     value(w);
-    quoted(w->out, key);
+    json_quote(w->out, key);
     buf_addc(w->out, ':');
     w->comma = false;
 }
@@ -183,7 +219,7 @@ void jw_key(struct jw *w, struct str key)
 void jw_str(struct jw *w, struct str s)
 {
     value(w);
-    quoted(w->out, s);
+    json_quote(w->out, s);
 }
 
 void jw_cstr(struct jw *w, const char *s)
@@ -196,25 +232,37 @@ void jw_cstr(struct jw *w, const char *s)
 
 void jw_int(struct jw *w, int64_t v)
 {
+    char text[24], *p = text + sizeof(text);
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     value(w);
-    buf_addf(w->out, "%lld", (long long)v);
+    do {
+        *--p = (char)('0' + u % 10);
+        u /= 10;
+    } while (u);
+    if (v < 0)
+        *--p = '-';
+    buf_add(w->out, p, (size_t)(text + sizeof(text) - p));
 }
 
 void jw_double(struct jw *w, double v)
 {
-    value(w);
     if (isnan(v)) {
-        buf_adds(w->out, "null");
+        jw_null(w);
         return;
     }
     if (isinf(v))
-        v = v > 0 ? 1.7976931348623157e308 : -1.7976931348623157e308;
+        v = copysign(DBL_MAX, v);
+    if (v == floor(v) && fabs(v) <= 9007199254740992.0 && !(v == 0 && signbit(v))) {
+        jw_int(w, (int64_t)v);
+        return;
+    }
     char text[32];
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, v);
         if (strtod(text, NULL) == v)
             break;
     }
+    value(w);
     buf_adds(w->out, text);
 }
 

@@ -32,5 +32,5 @@ void jw_null(struct jw *w);
 void jw_json(struct jw *w, struct json j);  /* missing writes null */
 void jw_raw(struct jw *w, struct str text); /* text that is already JSON */
 
-/* Appends `s` as a quoted JSON string. */
+/* Appends `s` as a quoted JSON string; invalid UTF-8 becomes U+FFFD. */
 void json_quote(struct buf *out, struct str s);
