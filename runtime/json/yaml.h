@@ -16,6 +16,8 @@ int yaml_parse(struct str text, const char *name, struct json_doc **ret, struct 
 /* Line and column (from 1) of the value at `pointer` ("/resources/0/kind"); false if unknown. */
 bool yaml_where(const struct yaml_marks *m, struct str pointer, int *ret_line, int *ret_col);
 void yaml_marks_free(struct yaml_marks *m);
+/* Marks for a text that was read as JSON; NULL if it has no reading as YAML. */
+struct yaml_marks *yaml_marks_of_json(struct str text, const char *name);
 
 /* Reads a whole file (at most max_bytes) and parses it by its extension (.json as JSON, else YAML). */
 int yaml_load_file(const char *path, size_t max_bytes, struct json_doc **ret, struct yaml_marks **ret_marks,
