@@ -36,10 +36,6 @@ struct kind_record holdback_next(const struct kind_facts *f, enum hold held)
     return next;
 }
 
-double threshold_rate(size_t candidates, size_t listed, size_t updated_not_listed)
-{
-    size_t all = listed + updated_not_listed;
-    return all ? (double)candidates / (double)all : 0;
-}
+double threshold_rate(size_t candidates, size_t all) { return all ? (double)candidates / (double)all : 0; }
 
 bool threshold_allows(double rate, double threshold) { return rate <= threshold; }

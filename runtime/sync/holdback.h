@@ -33,6 +33,7 @@ enum hold holdback_judge(const struct kind_facts *f, const struct hold_rules *r)
 /* The record after a run that reached reconciliation. */
 struct kind_record holdback_next(const struct kind_facts *f, enum hold held);
 
-/* sync S-122 with the denominator of Q-26: listed entities and existing ones this run wrote that were not listed. */
-double threshold_rate(size_t candidates, size_t listed, size_t updated_not_listed);
+/* sync S-122 with the denominator of Q-26: `all` are the listed entities and the existing ones this run wrote that were
+ * not listed. */
+double threshold_rate(size_t candidates, size_t all);
 bool threshold_allows(double rate, double threshold);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strmap.h"
+#include "store/state.h"
 #include "sync/certified.h"
 
 /* Blueprints ------------------------------------------------------------------------------------------------------- */
@@ -152,7 +153,9 @@ static size_t hold(struct judge *j, struct tally *t, size_t slot)
     return t->deletable;
 }
 
-static bool kind_may_own(const struct judge *j, const struct kind *k, struct str blueprint)
+/* Is this a literal blueprint of the kind, or, where blueprints are computed, one it produced in its last certified
+ * run? `unknown` answers where nothing is recorded. */
+static bool kind_owns(const struct judge *j, const struct kind *k, struct str blueprint, bool unknown)
 {
     bool computed = false, owns = false;
     for (size_t i = 0; i < j->o.n; i++) {
@@ -164,7 +167,7 @@ static bool kind_may_own(const struct judge *j, const struct kind *k, struct str
     }
     for (size_t i = 0; computed && i < k->saved->nblueprints; i++)
         owns |= str_is(blueprint, k->saved->blueprints[i]);
-    return owns || (computed && k->saved->nblueprints == 0); /* else all */
+    return owns || (unknown && computed && k->saved->nblueprints == 0);
 }
 
 static size_t hold_kind(struct judge *j, const struct kind *k)
@@ -173,44 +176,61 @@ static size_t hold_kind(struct judge *j, const struct kind *k)
     struct str name;
     void *t;
     while ((at = strmap_next(j->tallies, at, &name, &t)))
-        if (kind_may_own(j, k, name))
+        if (kind_owns(j, k, name, true)) /* else all */
             n += hold(j, t, k->first);
     return n;
 }
 
 static void say_held(const struct judge *j, const struct kind *k, size_t n)
 {
-    const char *first = k->saved->record.known ? "" : " (the state directory knows no earlier run of this kind)";
     const char *kind = k->saved->kind;
+    struct buf note;
+    buf_init(&note, 4096);
+    if (!k->saved->record.known)
+        buf_addf(&note, " (first run of this kind with the state file %s)", state_path(j->o.run->state));
     if (k->hold == HOLD_EMPTY && holdback_counts_as_empty(&k->facts))
-        log_error("kind '%s' is empty, but Port holds %zu entities of it%s: they are held back. If the next run finds "
-                  "it empty "
-                  "again they are deleted; --allow-empty %s deletes them at once",
-                  kind, n, first, kind);
-    else if (k->hold == HOLD_EMPTY)
         log_error(
-            "kind '%s' extracted nothing, and no answer proves that it is empty, but Port holds %zu entities of it%s: "
-            "they are held back. Check the permissions of the token; if it is empty run once with --allow-empty %s",
-            kind, n, first, kind);
+            "kind '%s' is empty, but Port holds %zu entities of it%s: they are held back. If the next run finds it "
+            "empty again they are deleted; --allow-empty %s deletes them at once",
+            kind, n, buf_cstr(&note), kind);
+    else if (k->hold == HOLD_EMPTY)
+        log_error("kind '%s' extracted nothing, and no answer proves that it is empty, but Port holds %zu entities of "
+                  "it%s: they are held back. Check the permissions of the token; if it is empty run once with "
+                  "--allow-empty %s",
+                  kind, n, buf_cstr(&note), kind);
     else
-        log_error("kind '%s' shrank from %zu to %zu entities, more than %g %%: %zu entities in Port are held back. If "
-                  "that is "
-                  "right run once with a larger --max-shrink PERCENT (or OCEAN__MAX_SHRINK)",
-                  kind, k->facts.last.entities, k->facts.entities, j->o.max_shrink_percent, n);
+        log_error(
+            "kind '%s' shrank from %zu to %zu entities, more than %g %%: %zu entities in Port are held back. If that "
+            "is right run once with a larger --max-shrink PERCENT (or OCEAN__MAX_SHRINK)",
+            kind, k->facts.last.entities, k->facts.entities, j->o.max_shrink_percent, n);
+    buf_done(&note);
+}
+
+/* Whoever accepts that a kind is empty accepts that all of it goes, so it has no part in the threshold's rate: with the
+ * default threshold the only kind of an integration could never become empty. A blueprint another kind produces stays
+ * in it. */
+static void release_kind(struct judge *j, const struct kind *k)
+{
+    size_t at = 0;
+    struct str name;
+    void *t;
+    while ((at = strmap_next(j->tallies, at, &name, &t)))
+        if (kind_owns(j, k, name, false) && !ledger_blueprint(j->o.run->ledger, name))
+            ((struct tally *)t)->released = true;
 }
 
 static void judge_kinds(struct judge *j)
 {
     const struct mapping_doc *m = j->o.run->mapping;
-    struct hold_rules rules = {
-        .max_shrink_percent = j->o.max_shrink_percent,
-        .shrink_replaced = m->threshold_stated && fabs(m->deletion_threshold - 0.9) > 1e-9,
-    };
+    bool stated = m->threshold_stated && fabs(m->deletion_threshold - 0.9) > 1e-9;
+    struct hold_rules rules = {.max_shrink_percent = j->o.max_shrink_percent, .shrink_replaced = stated};
     for (size_t i = 0; i < j->nkinds; i++) {
         struct kind *k = &j->kinds[i];
         if (k->exempt)
             continue;
         k->hold = holdback_judge(&k->facts, &rules);
+        if (k->hold == HOLD_NONE && k->facts.extracted == 0 && !stated)
+            release_kind(j, k);
         size_t n = k->hold ? hold_kind(j, k) : 0;
         if (n)
             say_held(j, k, n);
@@ -250,14 +270,22 @@ size_t judge_hold_all(struct judge *j)
 static void judge_threshold(struct judge *j)
 {
     double threshold = j->o.run->mapping->deletion_threshold;
-    double rate = threshold_rate(j->candidates, j->listed, updated_not_listed(j));
+    size_t candidates = 0, all = updated_not_listed(j), at = 0;
+    struct str name;
+    void *value;
+    while ((at = strmap_next(j->tallies, at, &name, &value))) {
+        const struct tally *t = value;
+        candidates += t->released ? 0 : t->candidates;
+        all += t->released ? 0 : t->listed;
+    }
+    double rate = threshold_rate(candidates, all);
     if (threshold_allows(rate, threshold))
         return;
     size_t n = judge_hold_all(j);
     log_error(
-        "%zu of %zu entities would be deleted (%.4g), more than the entityDeletionThreshold of %g allows: %zu are held "
-        "back. Check that the third party answered completely, or raise the threshold in the mapping",
-        j->candidates, j->listed + updated_not_listed(j), rate, threshold, n);
+        "%zu of %zu entities would be deleted (%.4g), more than the entityDeletionThreshold of %g allows: %zu are "
+        "held back. Check that the third party answered completely, or raise the threshold in the mapping",
+        candidates, all, rate, threshold, n);
 }
 
 size_t judge_deletable(const struct judge *j)
@@ -286,7 +314,8 @@ void judge_decide(struct judge *j)
     if (judge_deletable(j) == 0)
         return; /* all protected: nothing to hold back */
     judge_kinds(j);
-    judge_threshold(j);
+    if (judge_deletable(j) > 0)
+        judge_threshold(j);
 }
 
 /* The record of this run ------------------------------------------------------------------------------------------- */

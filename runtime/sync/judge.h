@@ -8,8 +8,9 @@ struct strmap;
 
 struct tally { /* of one blueprint */
     char *name;
-    size_t candidates, deletable, updated_listed;
+    size_t listed, candidates, deletable, updated_listed;
     bool exempt, held;
+    bool released; /* of an empty kind whose emptiness is believed: the threshold does not count it */
 };
 struct kind {
     struct certified *saved; /* of the last certified run; in reconcile.records */
@@ -24,7 +25,7 @@ struct judge {
     struct kind *kinds;
     struct certified *records; /* one per kind */
     size_t nkinds;
-    size_t listed, candidates;
+    size_t candidates;
     bool never;   /* nothing at all may be deleted (S-150) */
     bool stopped; /* by the threshold, or because relations are unknown */
 };

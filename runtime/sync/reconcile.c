@@ -74,7 +74,7 @@ static void note_listed(struct reconcile *r, struct json entity, struct buf *ide
     struct tally *t = judge_tally(&r->judge, blueprint);
     if (t->exempt)
         return;
-    r->judge.listed++;
+    t->listed++;
     t->updated_listed += ledger_was_updated(r->run->ledger, key);
     if (ledger_has(r->run->ledger, key))
         return;

@@ -106,7 +106,7 @@ struct fixture {
     const char *allow_empty[2];
     size_t nallow_empty;
     double max_shrink;
-    size_t progress; /* items extracted, as last told */
+    size_t progress;                                 /* items extracted, as last told */
     void (*on_step)(struct fixture *f, size_t step); /* before a step of the source */
 };
 

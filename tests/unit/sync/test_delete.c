@@ -312,6 +312,24 @@ static void an_empty_kind_is_held_back_once(void **state)
     assert_int_equal(f->exit_code, 0);
 }
 
+/* The only kind of an integration may become empty: what was accepted does not count for the threshold. */
+static void a_kind_believed_empty_is_out_of_the_threshold(void **state)
+{
+    struct fixture *f = *state;
+    owned_like_items(f, "issue", "i", 0, 3);
+    script_for(f, "issue");
+    run_resync(f);
+    assert_int_equal(f->held_back, 3);
+    assert_int_equal(f->exit_code, 5);
+    run_resync(f);
+    assert_int_equal(f->deleted, 3);
+    assert_int_equal(f->exit_code, 0);
+    f->fake.config = "{\"entityDeletionThreshold\":0.5,\"resources\":[" ISSUE "]}"; /* stated: it holds for all */
+    run_resync(f);
+    assert_int_equal(f->deleted, 0);
+    assert_int_equal(f->held_back, 3);
+}
+
 static void emptiness_without_evidence_is_never_believed(void **state)
 {
     struct fixture *f = *state;
@@ -488,6 +506,7 @@ int main(void)
         TEST(t46_a_resource_that_must_not_delete),
         TEST(t22_search_identifiers),
         TEST(an_empty_kind_is_held_back_once),
+        TEST(a_kind_believed_empty_is_out_of_the_threshold),
         TEST(emptiness_without_evidence_is_never_believed),
         TEST(an_empty_kind_without_entities_in_port_is_fine),
         TEST(a_shrunken_kind_is_held_back_until_accepted),

@@ -299,11 +299,11 @@ static void a_small_kind_may_shrink(void **state)
 static void the_threshold_is_inclusive(void **state)
 {
     (void)state;
-    assert_true(threshold_allows(threshold_rate(9, 10, 0), 0.9));
-    assert_false(threshold_allows(threshold_rate(10, 10, 0), 0.9));
-    assert_false(threshold_allows(threshold_rate(1, 10, 0), 0));
-    assert_true(threshold_allows(threshold_rate(10, 10, 0), 1));
-    assert_true(threshold_rate(1, 1, 100) < 0.01); /* sync T-33: 1/101 */
+    assert_true(threshold_allows(threshold_rate(9, 10), 0.9));
+    assert_false(threshold_allows(threshold_rate(10, 10), 0.9));
+    assert_false(threshold_allows(threshold_rate(1, 10), 0));
+    assert_true(threshold_allows(threshold_rate(10, 10), 1));
+    assert_true(threshold_rate(1, 101) < 0.01); /* sync T-33: 1/101 */
 }
 
 /* Ledger ----------------------------------------------------------------------------------------------------------- */
