@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/version.h"
+#include "base/version.h"
 
 static const char overview[] =
-    "ocean-run " OCEAN_RUN_VERSION ": keeps a Port software catalog in step with a third-party system,\n"
+    "ocean-run " OCEAN_VERSION ": keeps a Port software catalog in step with a third-party system,\n"
     "driven by one Lua script.\n"
     "\n"
     "  ocean-run [options] SCRIPT.lua | FOLDER    run an integration (a folder holds integration.lua)\n"

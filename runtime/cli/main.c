@@ -6,7 +6,7 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/run.h"
-#include "cli/version.h"
+#include "base/version.h"
 #include "mapping/jq.h"
 
 static int help_command(const char *topic)
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     if (!strcmp(word, "--jq-worker"))
         return jq_worker_main();
     if (!strcmp(word, "version") || !strcmp(word, "--version")) {
-        printf("ocean-run %s\n", OCEAN_RUN_VERSION);
+        printf("ocean-run %s\n", OCEAN_VERSION);
         return EXIT_DONE;
     }
     if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h"))

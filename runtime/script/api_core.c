@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "base/mem.h"
 #include "script/api.h"
 #include "script/convert.h"
@@ -14,9 +15,6 @@
 #include "script/op.h"
 #include "script/source.h"
 
-#ifndef OCEAN_VERSION
-#define OCEAN_VERSION "0.1.0"
-#endif
 #define SLEEP_MAX_S 86400.0
 #define PROBLEMS_MAX (64u << 10)
 

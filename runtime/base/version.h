@@ -1,4 +1,4 @@
 /* version.h: the product's version, in one place. */
 #pragma once
 
-#define OCEAN_RUN_VERSION "0.1.0"
+#define OCEAN_VERSION "0.1.0"
