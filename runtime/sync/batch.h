@@ -41,6 +41,7 @@ struct pipeline {
     size_t lookahead;
     void (*room)(void *arg);
     void *room_arg;
+    struct timer *linger; /* bulks that are not full wait for the next batch */
     struct examples *examples;
     struct misconfig_log *misconfig;
     size_t passed, bad_in_a_row, selector_passed;

@@ -5,7 +5,8 @@
  * always runs from the loop (loop_defer), never inside a callback of a stage.
  *
  * Bulks are filled across batches: a bulk that is not full waits while another batch was admitted and has not reached
- * the loader yet. It cannot wait for ever: admission stops at the lookahead.
+ * the loader yet, and a moment longer while there is room for one. It cannot wait for ever: admission stops at the
+ * lookahead.
  *
  * `dead` means the rest of the resource is not wanted (S-45, abort): handlers are cancelled, batches that have not
  * begun to be compared are dropped uncounted. */
@@ -13,7 +14,6 @@
 #include "sync/pipeline.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -27,6 +27,7 @@
 
 #define BYTES_MAX ((size_t)16 << 20)
 #define EXAMPLES 5
+#define LINGER_MS 2        /* a handler that has its next batch at hand pushes it within that */
 #define BAD_BATCHES_MAX 10 /* in a row; design.md section 9 item 10 */
 
 static void kill_rest(struct pipeline *p);
@@ -108,7 +109,6 @@ static void close_open(struct pipeline *p)
 
 static void check_taints(struct pipeline *p)
 {
-    char text[200];
     if (p->dead)
         return;
     if (p->selector_broken && p->rr->report->nerrors == 0) {
@@ -118,12 +118,17 @@ static void check_taints(struct pipeline *p)
                 pipeline_record(p, pp.field, pp.message, 1);
     }
     if (p->selector_passed > 0 && p->rr->report->mapped == 0 && !p->rr->failed) {
-        snprintf(
-            text, sizeof(text),
-            "none of the %zu items that passed the selector has an identifier and a blueprint: nothing is deleted; "
-            "correct these two expressions",
-            p->selector_passed);
-        pipeline_record(p, "mapping", text, 1);
+        struct buf text;
+        buf_init(&text, BUF_NO_LIMIT);
+        buf_addf(&text,
+                 "none of the %zu items that passed the selector has an identifier and a blueprint, so nothing is "
+                 "deleted; correct these expressions: identifier ",
+                 p->selector_passed);
+        json_excerpt(&text, json_get_c(p->rr->res->mappings, "identifier"), 200);
+        buf_adds(&text, ", blueprint ");
+        json_excerpt(&text, json_get_c(p->rr->res->mappings, "blueprint"), 200);
+        pipeline_record(p, "mapping", buf_cstr(&text), 1);
+        buf_done(&text);
     }
 }
 
@@ -135,6 +140,30 @@ static void finish(struct pipeline *p)
     p->misconfig = NULL;
     pipeline_changed(p);
     p->done(p->arg, p);
+}
+
+static void on_linger(void *arg)
+{
+    struct pipeline *p = arg;
+    p->linger = NULL; /* one-shot: it frees itself */
+    loader_flush(p->run->loader);
+}
+
+static void stop_linger(struct pipeline *p)
+{
+    timer_stop(p->linger);
+    p->linger = NULL;
+}
+
+/* Nothing that was admitted is still on its way to the loader. */
+static void flush_soon(struct pipeline *p)
+{
+    if (p->source_done || p->dead || !has_room(p)) {
+        stop_linger(p);
+        loader_flush(p->run->loader);
+    } else if (!p->linger && loader_has_open(p->run->loader)) {
+        p->linger = timer_start(p->run->loop, LINGER_MS, 0, on_linger, p);
+    }
 }
 
 static void advance(void *arg)
@@ -151,7 +180,7 @@ static void advance(void *arg)
     compare_ready(p);
     bool more = load_ready(p, &loaded);
     if (!more)
-        loader_flush(p->run->loader);
+        flush_soon(p);
     for (struct batch **at = &p->head; *at;) {
         if ((*at)->state == BATCH_LOADING && (*at)->unresolved == 0)
             drop_batch(p, at);
@@ -258,6 +287,7 @@ static void admit(struct pipeline *p, struct json_doc *doc, struct json items, b
         return;
     }
     close_open(p);
+    stop_linger(p);
     struct batch *b = batch_new(p);
     *p->tail = b;
     p->tail = &b->next;
@@ -323,13 +353,17 @@ static void report_problems(struct pipeline *p)
     for (size_t i = 0; plan_problem(p->rr->plan, i, &pp); i++) {
         if (pp.fatal && str_is(str_of(pp.field), "selector.query")) {
             p->selector_broken = true;
-        } else if (pp.fatal) {
-            pipeline_record(p, pp.field, pp.message, 1);
-        } else {
-            report_error(p->rr->report, pp.field, pp.message, 1);
-            log_warn("kind=%.*s-%d %s does not compile and is sent as null: %s: %s", STR_FMT(p->rr->res->kind),
-                     p->rr->res->index, pp.field, pp.expr, pp.message);
+            continue;
         }
+        char *text =
+            xasprintf("%s does not compile%s: %s", pp.expr, pp.fatal ? "" : " and is sent as null", pp.message);
+        if (pp.fatal) {
+            pipeline_record(p, pp.field, text, 1);
+        } else {
+            report_error(p->rr->report, pp.field, text, 1);
+            log_warn("kind=%.*s-%d %s: %s", STR_FMT(p->rr->res->kind), p->rr->res->index, pp.field, text);
+        }
+        free(text);
     }
 }
 
@@ -355,6 +389,7 @@ void pipeline_free(struct pipeline *p)
     if (!p)
         return;
     assert(!p->head);
+    stop_linger(p);
     examples_free(p->examples);
     misconfig_log_end(p->misconfig);
     free(p);
