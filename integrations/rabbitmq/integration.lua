@@ -1,115 +1,69 @@
--- What a RabbitMQ server holds, from its management API: vhosts, users, exchanges, queues and bindings.
+-- What a RabbitMQ broker holds, from its management API: vhosts, users, exchanges, queues, bindings.
 --
--- Queues and exchanges are read page by page, the only lists that grow large and that the API serves in pages in every
--- version; a page that vanishes while it is read (the list got shorter) answers 400 and ends the run's deletions, which
--- is right. Names in RabbitMQ may hold any byte, identifiers in a catalog may not: see `encode`.
-local ocean = require "ocean"
+-- Names in RabbitMQ may hold anything, identifiers in Port may not: every item gets its safe identifier as `__id`, and
+-- those of what it points at, before it goes out (names.lua).
 
-local config = ocean.config
+local ocean = require "ocean"
+local names = require "names"
+
+local PAGE_SIZE = 500 -- the API's own limit
+
 local api = ocean.http.client {
-  base_url = config.url,
-  auth = ocean.auth.basic(config.username, config.password),
-  verify = config.verify_tls,
+  base_url = ocean.config.host .. "/api",
+  auth = ocean.auth.basic(ocean.config.username, ocean.config.password),
 }
 
--- A name as part of an identifier: what is not allowed there, "=" itself and the separator ":" become "=XX", so that
--- different names never share an identifier.
-local function encode(name)
-  return (name:gsub("[^%w@_.+\\/'-]", function(c) return ("=%02X"):format(c:byte()) end))
-end
-
--- FNV-1a, 64 bits, as 16 hexadecimal digits.
-local function hash(text)
-  local h = 0xcbf29ce484222325
-  for i = 1, #text do h = (h ~ text:byte(i)) * 0x100000001b3 end
-  return ("%016x"):format(h)
-end
-
--- Identifiers hold at most 1,000 characters; longer ones keep their beginning and a hash of the whole.
-local function identifier(...)
-  local parts = { ... }
-  for i, part in ipairs(parts) do parts[i] = encode(part) end
-  local id = table.concat(parts, ":")
-  if #id <= 900 then return id end
-  return id:sub(1, 880) .. "=:" .. hash(id)
-end
-
--- The default exchange has no name.
-local function exchange_id(vhost, name) return identifier(vhost, name) .. (name == "" and "=default" or "") end
-
-local function pages(path)
-  return ocean.paginate.page(api, path, {
-    page_param = "page", size_param = "page_size", size = config.page_size or 100,
-    items = "items", last_page = "page_count",
-  })
+-- Hands over a list, each item completed by `complete`.
+local function hand_over(items, complete)
+  for _, item in ipairs(items) do complete(item) end
+  ocean.yield(items)
 end
 
 ocean.on_resync("vhost", function()
-  local list = api:get("/api/vhosts"):json()
-  for _, vhost in ipairs(list) do vhost.__id = identifier(vhost.name) end
-  return list
+  hand_over(api:json("GET", "/vhosts"), function(vhost)
+    vhost.__id = names.identifier(vhost.name)
+  end)
 end)
 
 ocean.on_resync("user", function()
-  local permissions = {}
-  for _, p in ipairs(api:get("/api/permissions"):json()) do
-    permissions[p.user] = permissions[p.user] or ocean.array {}
-    table.insert(permissions[p.user], identifier(p.vhost))
+  local vhosts = {} -- user -> vhosts the user has permissions in
+  for _, permission in ipairs(api:json("GET", "/permissions")) do
+    local list = vhosts[permission.user] or ocean.array {}
+    vhosts[permission.user] = list
+    list[#list + 1] = names.identifier(permission.vhost)
   end
-  local list = api:get("/api/users"):json()
-  for _, user in ipairs(list) do
-    user.password_hash = nil -- neither into the catalog nor into the examples
-    user.__id = identifier(user.name)
-    user.__vhosts = permissions[user.name] or ocean.array {}
-    if type(user.tags) == "string" then -- before 3.9: one text with commas
-      local tags = ocean.array {}
-      for tag in user.tags:gmatch("[^,%s]+") do tags[#tags + 1] = tag end
-      user.tags = tags
-    end
-  end
-  return list
+  hand_over(api:json("GET", "/users"), function(user)
+    local list = vhosts[user.name] or ocean.array {}
+    table.sort(list) -- the broker gives them in no order
+    user.__id = names.identifier(user.name)
+    user.__vhosts = list
+    user.password_hash = nil -- raw items are shown as examples; this is nobody's business
+  end)
 end)
 
-ocean.on_resync("exchange", function()
-  for page in pages("/api/exchanges") do
-    for _, exchange in ipairs(page) do
-      exchange.__id = exchange_id(exchange.vhost, exchange.name)
-      exchange.__vhost = identifier(exchange.vhost)
+-- Queues and exchanges are the lists that grow; the API gives them in pages.
+for kind, path in pairs { queue = "/queues", exchange = "/exchanges" } do
+  ocean.on_resync(kind, function()
+    local pages = ocean.paginate.page(api, path, {
+      size_param = "page_size", size = PAGE_SIZE, items = "items", last_page = "page_count",
+    })
+    for page in pages do
+      hand_over(page, function(item)
+        item.__vhost_id = names.identifier(item.vhost)
+        item.__id = names.identifier(item.vhost, item.name)
+      end)
     end
-    ocean.yield(page)
-  end
-end)
-
-ocean.on_resync("queue", function()
-  for page in pages("/api/queues") do
-    for _, queue in ipairs(page) do
-      queue.__id = identifier(queue.vhost, queue.name)
-      queue.__vhost = identifier(queue.vhost)
-    end
-    ocean.yield(page)
-  end
-end)
+  end)
+end
 
 ocean.on_resync("binding", function()
-  local batch = {}
-  for _, b in ipairs(api:get("/api/bindings"):json()) do
-    local to_queue = b.destination_type == "queue"
-    -- Every queue is bound to the default exchange by its name; that says nothing and cannot be removed.
-    if b.source ~= "" then
-      b.__id = identifier(b.vhost, b.source, b.destination_type, b.destination, b.properties_key)
-      b.__vhost = identifier(b.vhost)
-      b.__source = exchange_id(b.vhost, b.source)
-      if to_queue then
-        b.__queue = identifier(b.vhost, b.destination)
-      else
-        b.__exchange = exchange_id(b.vhost, b.destination)
-      end
-      batch[#batch + 1] = b
-    end
-    if #batch == 500 then
-      ocean.yield(batch)
-      batch = {}
-    end
-  end
-  ocean.yield(ocean.array(batch))
+  hand_over(api:json("GET", "/bindings"), function(binding)
+    -- What makes a binding: its ends, the routing key, and the arguments where there are any.
+    local arguments = ocean.json.encode(binding.arguments)
+    binding.__id = names.identifier(binding.vhost, binding.source, binding.destination_type, binding.destination,
+      binding.routing_key, arguments ~= "{}" and arguments or nil)
+    binding.__vhost_id = names.identifier(binding.vhost)
+    binding.__source_id = names.identifier(binding.vhost, binding.source)
+    binding.__destination_id = names.identifier(binding.vhost, binding.destination)
+  end)
 end)
