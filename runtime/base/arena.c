@@ -42,9 +42,10 @@ struct arena *arena_new(size_t limit_bytes)
 static void run_defers(struct arena *a)
 {
     while (a->defers) {
-        struct defer *d = a->defers;
-        a->defers = d->next;
-        d->fn(d->arg);
+        struct defer d = *a->defers;
+        free(a->defers);
+        a->defers = d.next;
+        d.fn(d.arg);
     }
 }
 

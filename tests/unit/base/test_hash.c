@@ -1,0 +1,151 @@
+/* The hash against OpenSSL's SipHash-2-4-128, and the key set against a plain model and its memory promise. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+
+#include "base/keyset.h"
+#include "base/mem.h"
+
+static void reference(const void *p, size_t n, unsigned char out[16])
+{
+    size_t size = 16, got = 0;
+    unsigned c = 2, d = 4;
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+                           OSSL_PARAM_construct_uint(OSSL_MAC_PARAM_C_ROUNDS, &c),
+                           OSSL_PARAM_construct_uint(OSSL_MAC_PARAM_D_ROUNDS, &d), OSSL_PARAM_construct_end()};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+    assert_int_equal(EVP_MAC_init(ctx, (const unsigned char *)"ur-naecoregnif-n", 16, params), 1);
+    assert_int_equal(EVP_MAC_update(ctx, p, n), 1);
+    assert_int_equal(EVP_MAC_final(ctx, out, &got, 16), 1);
+    assert_int_equal(got, 16);
+    EVP_MAC_CTX_free(ctx);
+    EVP_MAC_free(mac);
+}
+
+static void the_hash_is_siphash(void **state)
+{
+    (void)state;
+    char text[300];
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)(i * 7);
+    for (size_t n = 0; n <= sizeof(text); n += n < 40 ? 1 : 13) {
+        unsigned char want[16];
+        reference(text, n, want);
+        struct key128 k = hash128_of((struct str){text, n});
+        for (int i = 0; i < 8; i++) {
+            assert_int_equal((unsigned char)(k.a >> (8 * i)), want[i]);
+            assert_int_equal((unsigned char)(k.b >> (8 * i)), want[8 + i]);
+        }
+    }
+}
+
+static void pieces_do_not_matter(void **state)
+{
+    (void)state;
+    const char text[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    struct key128 whole = hash128_of(STR("0123456789abcdefghijklmnopqrstuvwxyz"));
+    for (size_t a = 0; a <= 36; a++) {
+        for (size_t b = a; b <= 36; b++) {
+            struct hash128 h;
+            hash128_init(&h);
+            hash128_add(&h, text, a);
+            hash128_add(&h, text + a, b - a);
+            hash128_add(&h, text + b, 36 - b);
+            assert_true(key128_eq(hash128_end(&h), whole));
+        }
+    }
+}
+
+static void entity_keys_do_not_run_together(void **state)
+{
+    (void)state;
+    assert_true(key128_eq(key128_entity(STR("service"), STR("a")), key128_entity(STR("service"), STR("a"))));
+    assert_false(key128_eq(key128_entity(STR("service"), STR("a")), key128_entity(STR("servic"), STR("ea"))));
+    assert_false(key128_eq(key128_entity(STR("a"), STR("b")), key128_entity(STR("b"), STR("a"))));
+    assert_false(key128_eq(key128_entity(STR("a"), STR("b")), key128_entity(STR("a"), STR("B")))); /* S-94 */
+}
+
+static struct key128 nth(uint64_t i) { return hash128_of((struct str){(const char *)&i, sizeof(i)}); }
+
+static void flags_are_ored(void **state)
+{
+    (void)state;
+    struct keyset *s = keyset_new();
+    struct key128 zero = {0, 0};
+    assert_int_equal(keyset_get(s, nth(1)), -1);
+    assert_int_equal(keyset_add(s, nth(1), 1), -1);
+    assert_int_equal(keyset_add(s, nth(1), 4), 1);
+    assert_int_equal(keyset_add(s, nth(1), 0), 5);
+    assert_int_equal(keyset_get(s, nth(1)), 5);
+    assert_int_equal(keyset_add(s, nth(2), 0), -1); /* present without flags is not absent */
+    assert_int_equal(keyset_get(s, nth(2)), 0);
+    assert_int_equal(keyset_get(s, zero), -1);
+    assert_int_equal(keyset_add(s, zero, 255), -1);
+    assert_int_equal(keyset_add(s, zero, 1), 255);
+    assert_int_equal(keyset_count(s), 3);
+    keyset_free(s);
+    keyset_free(NULL);
+}
+
+static void note(void *arg, struct key128 k, unsigned char flags)
+{
+    struct keyset *other = arg;
+    assert_int_equal(keyset_add(other, k, flags), -1); /* each exactly once */
+}
+
+static void many_keys_cost_about_twenty_bytes(void **state)
+{
+    (void)state;
+    struct keyset *s = keyset_new(), *copy = keyset_new();
+    for (uint64_t i = 0; i < 200000; i++) {
+        assert_int_equal(keyset_add(s, nth(i), (unsigned char)i), -1);
+        if (i >= 20000)
+            assert_true(keyset_bytes(s) < 22 * (i + 1));
+    }
+    assert_int_equal(keyset_count(s), 200000);
+    for (uint64_t i = 0; i < 200000; i++)
+        assert_int_equal(keyset_get(s, nth(i)), (unsigned char)i);
+    for (uint64_t i = 200000; i < 250000; i++)
+        assert_int_equal(keyset_get(s, nth(i)), -1);
+    keyset_each(s, note, copy);
+    assert_int_equal(keyset_count(copy), 200000);
+    keyset_free(s);
+    keyset_free(copy);
+}
+
+static void keys_that_are_no_hashes_work_too(void **state)
+{
+    (void)state;
+    struct keyset *s = keyset_new();
+    for (uint64_t i = 1; i <= 20000; i++)
+        assert_int_equal(keyset_add(s, (struct key128){0, i}, 1), -1);
+    for (uint64_t i = 1; i <= 20000; i++)
+        assert_int_equal(keyset_add(s, (struct key128){i, i << 32 | i >> 32}, 2), -1); /* all mix to the same bits */
+    for (uint64_t i = 1; i <= 20000; i++) {
+        assert_int_equal(keyset_get(s, (struct key128){0, i}), 1);
+        if (i % 100 == 0)
+            assert_int_equal(keyset_get(s, (struct key128){i, i << 32 | i >> 32}), 2);
+    }
+    assert_int_equal(keyset_count(s), 40000);
+    keyset_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_hash_is_siphash),
+        cmocka_unit_test(pieces_do_not_matter),
+        cmocka_unit_test(entity_keys_do_not_run_together),
+        cmocka_unit_test(flags_are_ored),
+        cmocka_unit_test(many_keys_cost_about_twenty_bytes),
+        cmocka_unit_test(keys_that_are_no_hashes_work_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
