@@ -140,8 +140,8 @@ build/fuzz/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_LIBS:%=$(B)/%.a)
 
 .PHONY: bench
 bench: deps-build ## start-up, first load and unchanged resync of 100,000 entities, peak memory
-	@$(MAKE) --no-print-directory $(PAR) build $(B)/bench/third_party
-	@BUILD=$(if $(SAN),$(B),build) TREE=$(B) tests/bench/run
+	@$(MAKE) --no-print-directory $(PAR) build build/rel/bench/third_party
+	@BUILD=build tests/bench/run.py
 
 .PHONY: lint
 lint: ## include arrows, banned functions, header rules; clang-format, cppcheck, luacheck when installed
