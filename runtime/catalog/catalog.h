@@ -22,6 +22,12 @@ struct catalog_opts {
     size_t journal;               /* entries; 0: 10,000 */
     const char *auth;             /* "any" (default) or "fixed" */
     const char *const *clients;   /* ID:SECRET; NULL ends */
+    const char *journal_bodies;   /* "off" (default), "errors", "all" */
+    unsigned long fault_seed;     /* 0: none */
+    const char *admin_token;      /* the control routes then demand it in x-admin-token */
+    const char *organization_id;  /* of a new file */
+    const char *const *feature_flags; /* NULL ends; NULL: as stored */
+    const char *seed;             /* file with what POST /_local/seed takes */
     bool read_only;
     bool no_control;              /* no /_local routes */
 };

@@ -1,7 +1,11 @@
 /* One thread per database file. The loop thread (or any other) appends jobs to a queue; the database thread takes them in
  * order. Consecutive writing jobs that wait at the same time share one transaction: each runs in a savepoint, so that a
  * failing one is rolled back alone, and all their `done`s are posted after the common COMMIT. If the COMMIT itself fails,
- * every job of the group gets its error. A group is cut at GROUP_MAX jobs so that the first one does not wait for ever. */
+ * every job of the group gets its error. A group is cut at GROUP_MAX jobs so that the first one does not wait for ever.
+ *
+ * Finished jobs go into an outbox, which one posted call empties on the loop thread: a group costs one wake-up. The outbox
+ * outlives the database when that call is still on its way while db_close runs; db_close itself empties it, so that no
+ * `done` runs later. */
 #define LOG_GROUP "store.db"
 #include "store/db.h"
 
@@ -29,8 +33,11 @@ struct cached {
     sqlite3_stmt *stmt;
 };
 
+struct outbox;
+
 struct db {
     struct loop *loop;
+    struct outbox *outbox;
     sqlite3 *h;
     int lock_fd;
     char *lock_path;
@@ -40,7 +47,7 @@ struct db {
     pthread_cond_t wake;
     struct db_job *head, **tail;
     size_t length;
-    bool closing;
+    bool closing, ended; /* ended: the thread is gone */
     struct cached *stmts; /* open addressing by address */
     size_t nstmts, cap;
 };
@@ -106,28 +113,84 @@ static void drop_cache(struct db *d)
 
 /* The thread ---------------------------------------------------------------------------------------------------- */
 
-/* A job on its way back. The loop and not the database: the latter may be closed by the time it arrives. */
-struct handed {
+struct outbox {
     struct loop *loop;
-    struct db_job *job;
+    pthread_mutex_t mutex;
+    struct db_job *head, **tail;
+    bool posted;     /* a call of outbox_empty is on its way */
+    bool emptying;   /* one is running */
+    bool abandoned;  /* the database is closed */
 };
 
-static void run_done(void *arg)
+static struct outbox *outbox_new(struct loop *l)
 {
-    struct handed *h = arg;
-    struct db_job *job = h->job;
-    loop_release(h->loop);
-    free(h);
-    job->done(job);
+    struct outbox *o = xcalloc(1, sizeof(*o));
+    o->loop = l;
+    o->tail = &o->head;
+    pthread_mutex_init(&o->mutex, NULL);
+    return o;
+}
+
+static struct db_job *outbox_take(struct outbox *o)
+{
+    pthread_mutex_lock(&o->mutex);
+    struct db_job *job = o->head;
+    if (job && !(o->head = job->next))
+        o->tail = &o->head;
+    pthread_mutex_unlock(&o->mutex);
+    return job;
+}
+
+static void outbox_run(struct outbox *o)
+{
+    for (struct db_job *job; (job = outbox_take(o));) {
+        loop_release(o->loop);
+        job->done(job);
+    }
+}
+
+static void outbox_free(struct outbox *o)
+{
+    pthread_mutex_destroy(&o->mutex);
+    free(o);
+}
+
+static void outbox_empty(void *arg)
+{
+    struct outbox *o = arg;
+    pthread_mutex_lock(&o->mutex);
+    o->posted = false;
+    pthread_mutex_unlock(&o->mutex);
+    o->emptying = true;
+    outbox_run(o);
+    o->emptying = false;
+    if (o->abandoned)
+        outbox_free(o);
+}
+
+/* The database's thread has ended: nothing is added any more. */
+static void outbox_close(struct outbox *o)
+{
+    outbox_run(o);
+    o->abandoned = true;
+    if (!o->posted && !o->emptying)
+        outbox_free(o);
 }
 
 static void hand_back(struct db *d, struct db_job *job)
 {
     if (!job->done)
         return;
-    struct handed *h = xmalloc(sizeof(*h));
-    *h = (struct handed){d->loop, job};
-    loop_post(d->loop, run_done, h);
+    struct outbox *o = d->outbox;
+    job->next = NULL;
+    pthread_mutex_lock(&o->mutex);
+    *o->tail = job;
+    o->tail = &job->next;
+    bool post = !o->posted && !d->ended;
+    o->posted |= post;
+    if (post)
+        loop_post(o->loop, outbox_empty, o);
+    pthread_mutex_unlock(&o->mutex);
 }
 
 static void run_one(struct db *d, struct db_job *job, bool in_group)
@@ -192,8 +255,10 @@ static void *thread_main(void *arg)
         if (jobs[0]->writes) {
             run_group(d, jobs, n);
         } else {
+            bool back = jobs[0]->done != NULL; /* without `done` its owner may release it as soon as it ran (db_call) */
             run_one(d, jobs[0], false);
-            hand_back(d, jobs[0]);
+            if (back)
+                hand_back(d, jobs[0]);
         }
     }
     if (!d->read_only)
@@ -206,6 +271,12 @@ void db_submit(struct db *d, struct db_job *job)
     job->next = NULL;
     if (job->done)
         loop_hold(d->loop); /* the loop stays alive until the answer is there */
+    if (d->ended) { /* submitted by a `done` that db_close runs */
+        job->err = (struct err){0};
+        ERR(&job->err, ERR_CANCELLED, "the database is closed");
+        hand_back(d, job);
+        return;
+    }
     pthread_mutex_lock(&d->mutex);
     *d->tail = job;
     d->tail = &job->next;
@@ -374,11 +445,11 @@ static int prepare_file(struct db *d, const struct db_opts *o, struct err *e)
 
 static void release(struct db *d)
 {
+    outbox_close(d->outbox);
     drop_cache(d);
     sqlite3_close(d->h);
-    if (d->lock_fd >= 0) {
+    if (d->lock_fd >= 0)
         close(d->lock_fd); /* the file stays: removing it would race with the next owner */
-    }
     free(d->lock_path);
     pthread_cond_destroy(&d->wake);
     pthread_mutex_destroy(&d->mutex);
@@ -390,6 +461,7 @@ int db_open(struct loop *l, const struct db_opts *o, struct db **ret, struct err
     struct err mine = {0};
     struct db *d = xcalloc(1, sizeof(*d));
     d->loop = l;
+    d->outbox = outbox_new(l);
     d->lock_fd = -1;
     d->read_only = o->read_only;
     d->tail = &d->head;
@@ -424,5 +496,6 @@ void db_close(struct db *d)
     pthread_cond_signal(&d->wake);
     pthread_mutex_unlock(&d->mutex);
     pthread_join(d->thread, NULL);
+    d->ended = true;
     release(d);
 }

@@ -49,7 +49,6 @@ struct state {
     char *path;
     struct batch *pending;
     bool flush_queued;
-    bool closing;
     struct err failed; /* a write that failed since the last read */
 };
 
@@ -83,7 +82,6 @@ static char *file_name(const char *dir, const char *identifier, const char *targ
     buf_done(&name);
     return path;
 }
-
 
 struct count_job {
     struct db_job job;
@@ -204,10 +202,7 @@ static void flush_turn(void *arg)
 {
     struct state *s = arg;
     s->flush_queued = false;
-    if (s->closing) /* state_close left the rest to us */
-        free(s);
-    else
-        flush(s);
+    flush(s);
 }
 
 static void add_op(struct state *s, enum op_kind kind, const char *space, const char *key, struct key128 id, struct str text)
@@ -380,10 +375,9 @@ void state_close(struct state *s)
         return;
     flush(s);
     db_close(s->db);
-    /* `done`s of the last batches are posted to the loop and look at `s`: free it behind them. */
+    if (s->pending) /* written by a callback of the last reads: too late */
+        batch_free(s->pending);
+    loop_forget(s->loop, flush_turn, s);
     free(s->path);
-    s->path = NULL;
-    s->closing = true;
-    if (!s->flush_queued)
-        loop_post(s->loop, free, s);
+    free(s);
 }

@@ -1,0 +1,374 @@
+/* A request's way through the server, on the loop thread: route, journal number, token, faults, then the database's thread
+ * and back, then the reply. The control routes skip token, faults and journal; they answer only to callers on this machine that
+ * no web page sent (port-api P-214). */
+#define LOG_GROUP "catalog.rest"
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "catalog/catalog_priv.h"
+
+#define JSON_TYPE "application/json; charset=utf-8"
+#define HANG_MS 600000
+
+size_t rest_body_limit(void *catalog, const char *method, struct str path)
+{
+    (void)catalog;
+    (void)method;
+    bool control = str_starts(path, STR("/_local/"));
+    bool ingest = str_starts(path, STR("/logs/integration/")) || str_ends(path, STR("/examples")) ||
+                  str_ends(path, STR("/syncMetrics")) || str_ends(path, STR("/heartbeat")) ||
+                  (path.n && memmem(path.p, path.n, "/syncMetrics/resync/", 20));
+    return control || ingest ? (size_t)16 << 20 : (size_t)1 << 20;
+}
+
+/* The end of a request ------------------------------------------------------------------------------------------ */
+
+static void unlink_work(struct work *w)
+{
+    struct catalog *c = w->c;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        c->running = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    c->in_flight--;
+}
+
+static void work_free(struct work *w)
+{
+    unlink_work(w);
+    timer_stop(w->timer);
+    json_unref(w->doc);
+    buf_done(&w->out);
+    if (w->eff.keys.max)
+        buf_done(&w->eff.keys);
+    arena_free(w->a);
+    free(w);
+}
+
+static bool journaled(const struct work *w) { return w->seq != 0; }
+
+static void record(struct work *w, int status)
+{
+    bool committed = w->route && (w->route->flags & ROUTE_WRITES) && w->status && w->status < 300 && w->job.run &&
+                     !w->job.err.code && !w->r.status;
+    if (journaled(w))
+        journal_finish(w->c->journal, w, status, committed, core_now(w->k));
+}
+
+static void reply(struct work *w)
+{
+    char id[33];
+    if (journaled(w)) {
+        journal_id(w->c->journal, w->seq, id);
+        if (w->nheaders < ARRAY_LEN(w->headers))
+            w->headers[w->nheaders++] = (struct http_header){STR("x-trace-id"), {id, 32}};
+    }
+    record(w, w->status);
+    http_reply(w->call, w->status, JSON_TYPE, &w->out, w->headers, w->nheaders);
+    work_free(w);
+}
+
+static void write_refusal(struct work *w)
+{
+    buf_reset(&w->out);
+    w->refused = true;
+    w->status = w->r.status;
+    refusal_write(&w->r, &w->out);
+    if (w->status >= 500)
+        log_error("%s %.*s: %s", http_call_method(w->call), STR_FMT(http_call_path(w->call)), w->r.message);
+}
+
+static void reply_refusal(struct work *w)
+{
+    write_refusal(w);
+    reply(w);
+}
+
+static void reset_now(void *arg)
+{
+    struct work *w = arg;
+    w->timer = NULL;
+    record(w, 0);
+    http_abort(w->call);
+    work_free(w);
+}
+
+/* Faults after the work was done. */
+static void lose_answer(struct work *w)
+{
+    if (w->act->with == LOSE_STATUS) {
+        bool refused = w->r.status != 0;
+        record(w, w->act->status);
+        w->seq = 0;
+        if (!refused)
+            fault_answer(w->act, w, core_now(w->k));
+        reply(w);
+    } else if (w->act->with == LOSE_HANG) {
+        w->timer = timer_start(w->c->loop, w->act->ms ? (uint64_t)w->act->ms : HANG_MS, 0, reset_now, w);
+    } else {
+        reset_now(w);
+    }
+}
+
+static void finish(struct work *w)
+{
+    if (w->act && w->act->type == FAULT_COMMIT_THEN_FAIL)
+        lose_answer(w);
+    else if (w->act && w->act->type == FAULT_RESET)
+        reset_now(w);
+    else
+        reply(w);
+}
+
+static void finish_late(void *arg)
+{
+    struct work *w = arg;
+    w->timer = NULL;
+    finish(w);
+}
+
+static void answered(struct work *w)
+{
+    if (!w->status)
+        w->status = 200;
+    if (w->delay && w->delay->after_commit)
+        w->timer = timer_start(w->c->loop, w->delay_ms, 0, finish_late, w);
+    else
+        finish(w);
+}
+
+/* The database's thread ----------------------------------------------------------------------------------------- */
+
+static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
+{
+    struct work *w = (struct work *)job;
+    struct core *k = w->k;
+    k->db = d;
+    k->h = h;
+    if (atomic_exchange(&k->stale, false))
+        core_forget(k);
+    if (w->route->run(w) == 0)
+        return 0;
+    if (w->r.status < 500 && !(w->route->flags & ROUTE_ATOMIC))
+        return 0;
+    core_forget(k);
+    return ERR(&job->err, ERR_CANCELLED, "refused: %s", w->r.message);
+}
+
+static void done(struct db_job *job)
+{
+    struct work *w = (struct work *)job;
+    if (job->err.code && !w->r.status) { /* the commit failed */
+        atomic_store(&w->k->stale, true);
+        refuse(&w->r, 500, "internal_error", "%s", job->err.msg);
+    }
+    if (w->r.status)
+        write_refusal(w);
+    else if (w->out.failed)
+        refuse(&w->r, 500, "internal_error", "the answer is too large: use a limit"), write_refusal(w);
+    answered(w);
+}
+
+static void submit(struct work *w)
+{
+    w->job = (struct db_job){.run = run, .done = done, .writes = w->route->flags & ROUTE_WRITES};
+    db_submit(w->c->core.db, &w->job);
+}
+
+/* Before the work ----------------------------------------------------------------------------------------------- */
+
+static void go(struct work *w)
+{
+    int rc = w->route->now ? w->route->now(w) : 0;
+    if (rc < 0)
+        write_refusal(w);
+    if (rc != 0)
+        answered(w);
+    else
+        submit(w);
+}
+
+static void expire_tokens(struct work *w)
+{
+    tokens_revoke(w->c->tokens, str_of(w->act->client && *w->act->client ? w->act->client : NULL));
+    refuse(&w->r, 401, "unauthorized", "the token was revoked by fault %s", w->act->id);
+    reply_refusal(w);
+}
+
+static void begin(void *arg)
+{
+    struct work *w = arg;
+    w->timer = NULL;
+    if (w->act) {
+        switch (w->act->type) {
+        case FAULT_STATUS:
+        case FAULT_RATE_LIMIT:
+            fault_answer(w->act, w, core_now(w->k));
+            reply(w);
+            return;
+        case FAULT_RESET:
+            if (w->act->at == RESET_ACCEPT) {
+                reset_now(w);
+                return;
+            }
+            break;
+        case FAULT_HANG:
+            w->timer = timer_start(w->c->loop, w->act->ms ? (uint64_t)w->act->ms : HANG_MS, 0, reset_now, w);
+            return;
+        case FAULT_EXPIRE_TOKENS:
+            expire_tokens(w);
+            return;
+        default: break;
+        }
+    }
+    if (!(w->route->flags & ROUTE_OPEN) && !w->client.p) {
+        refuse(&w->r, 401, "unauthorized", w->authorization ? "The token is unknown, expired or revoked"
+                                                            : "The Authorization header is missing");
+        reply_refusal(w);
+        return;
+    }
+    go(w);
+}
+
+static void begin_api(struct work *w)
+{
+    faults_match(w->c->faults, w);
+    if (w->doc) { /* a fault looked into the body: the route reads it afresh */
+        json_unref(w->doc);
+        w->doc = NULL;
+    }
+    w->r = (struct refusal){0};
+    if (w->delay)
+        w->delay_ms = fault_delay(w->c->faults, w->delay);
+    if (w->delay && !w->delay->after_commit)
+        w->timer = timer_start(w->c->loop, w->delay_ms, 0, begin, w);
+    else
+        begin(w);
+}
+
+static bool loopback_name(struct str host)
+{
+    struct str name = host;
+    if (host.n && host.p[0] == '[') {
+        const char *end = memchr(host.p, ']', host.n);
+        name = end ? (struct str){host.p + 1, (size_t)(end - host.p) - 1} : host;
+    } else {
+        struct str port;
+        name = str_split(host, ':', &port);
+    }
+    return str_ieq(name, STR("localhost")) || str_is(name, "::1") || str_starts(name, STR("127."));
+}
+
+/* Scheme and slashes off: what remains is host[:port]. */
+static struct str origin_host(struct str origin)
+{
+    const char *at = origin.n ? memmem(origin.p, origin.n, "://", 3) : NULL;
+    return at ? (struct str){at + 3, origin.n - (size_t)(at + 3 - origin.p)} : origin;
+}
+
+static bool control_allowed(struct work *w)
+{
+    struct str host = http_call_header(w->call, STR("Host")), origin = http_call_header(w->call, STR("Origin"));
+    struct str site = http_call_header(w->call, STR("Sec-Fetch-Site"));
+    struct str admin = http_call_header(w->call, STR("x-admin-token"));
+    if (w->c->admin_token && !str_is(admin, w->c->admin_token)) {
+        refuse(&w->r, 403, "forbidden", "The control routes need the admin token in the header x-admin-token");
+        return false;
+    }
+    bool own = w->c->admin_token || (w->c->public_url && str_eq(host, origin_host(str_of(w->c->public_url))));
+    if (host.p && !own && !loopback_name(host)) {
+        refuse(&w->r, 403, "forbidden", "The control routes answer to loopback names only, not to Host \"%.*s\"", STR_FMT(host));
+        return false;
+    }
+    if (str_is(site, "cross-site") || (origin.p && !str_eq(origin_host(origin), host))) {
+        refuse(&w->r, 403, "forbidden", "The control routes do not answer to other web sites");
+        return false;
+    }
+    return true;
+}
+
+static struct str base_url(struct work *w)
+{
+    struct str host = http_call_header(w->call, STR("Host"));
+    if (w->c->public_url)
+        return str_of(w->c->public_url);
+    if (!host.n)
+        return str_of(w->c->url);
+    return str_of(arena_printf(w->a, "http://%.*s", STR_FMT(host)));
+}
+
+static struct work *work_new(struct catalog *c, struct http_call *call)
+{
+    struct work *w = xcalloc(1, sizeof(*w));
+    w->c = c;
+    w->k = &c->core;
+    w->call = call;
+    w->a = arena_new(0);
+    w->started_ns = clock_mono_ns();
+    w->query = http_call_query(call);
+    w->body = http_call_body(call);
+    w->user_agent = http_call_header(call, STR("User-Agent"));
+    buf_init(&w->out, LIMIT_ANSWER);
+    w->next = c->running;
+    if (w->next)
+        w->next->prev = w;
+    c->running = w;
+    w->in_flight = ++c->in_flight;
+    return w;
+}
+
+static void refuse_route(struct work *w, struct str allow)
+{
+    struct str path = http_call_path(w->call);
+    if (!allow.p) {
+        refuse(&w->r, 404, "not_found", "Route %s:%.*s not found", http_call_method(w->call), STR_FMT(path));
+    } else {
+        refuse(&w->r, 405, "method_not_allowed", "%s is not allowed here: use %.*s", http_call_method(w->call), STR_FMT(allow));
+        w->headers[w->nheaders++] = (struct http_header){STR("Allow"), allow};
+    }
+    reply_refusal(w);
+}
+
+void rest_handle(void *catalog, struct http_call *call)
+{
+    struct catalog *c = catalog;
+    struct work *w = work_new(c, call);
+    struct str allow, path = http_call_path(call), token = http_call_header(call, STR("Authorization"));
+    w->route = route_find(w->a, str_of(http_call_method(call)), path, w->seg, &w->nseg, &allow);
+    bool control = path.n >= 7 && !memcmp(path.p, "/_local", 7) && (path.n == 7 || path.p[7] == '/');
+    if (control) {
+        if (c->no_control)
+            w->route = NULL, allow = STR_NULL;
+        if (!w->route)
+            refuse_route(w, allow);
+        else if (!control_allowed(w))
+            reply_refusal(w);
+        else
+            go(w);
+        return;
+    }
+    w->authorization = token.p != NULL;
+    w->skip_resync = str_ieq(http_call_header(call, STR("x-skip-resync")), STR("true"));
+    w->reserved_usage = http_call_header(call, STR("x-port-reserved-usage")).p != NULL;
+    w->client = tokens_check(c->tokens, token, core_now(w->k));
+    w->base_url = base_url(w);
+    w->eff.want_keys = journal_keeps(c->journal) != BODIES_OFF;
+    journal_begin(c->journal, w);
+    if (!w->route)
+        refuse_route(w, allow);
+    else if (c->stopping)
+        refuse(&w->r, 503, "service_unavailable", "the server is shutting down"), reply_refusal(w);
+    else
+        begin_api(w);
+}
+
+void rest_drop_all(struct catalog *c)
+{
+    while (c->running)
+        reset_now(c->running);
+}

@@ -1,0 +1,81 @@
+/* routes.h: what each endpoint does, by file. All run on the database's thread, except those named *_now. */
+#pragma once
+#include "catalog/work.h"
+
+/* api_entities.c */
+int api_entity_post(struct work *w);
+int api_entity_bulk(struct work *w);
+int api_entity_put(struct work *w);
+int api_entity_patch(struct work *w);
+int api_entities_delete(struct work *w);
+int api_entity_delete(struct work *w);
+/* api_read.c */
+int api_entity_get(struct work *w);
+int api_entities_get(struct work *w);
+int api_entities_count(struct work *w);
+int api_search(struct work *w);
+int api_search_blueprint(struct work *w);
+int api_datasource(struct work *w);
+int control_entities(struct work *w);
+/* api_blueprints.c */
+int api_blueprints_get(struct work *w);
+int api_blueprint_get(struct work *w);
+int api_blueprint_post(struct work *w);
+int api_blueprint_patch(struct work *w);
+int api_blueprint_put(struct work *w);
+int api_blueprint_delete(struct work *w);
+int api_all_entities_delete(struct work *w);
+int api_migration_get(struct work *w);
+/* api_integrations.c */
+int api_integrations_get(struct work *w);
+int api_provision_enabled(struct work *w);
+int api_integration_get(struct work *w);
+int api_integration_post(struct work *w);
+int api_integration_patch(struct work *w);
+int api_integration_config(struct work *w);
+int api_resync_state(struct work *w);
+int api_resync_request(struct work *w);
+int api_integration_delete(struct work *w);
+int control_resync(struct work *w);
+/* api_ingest.c */
+int api_cursor_get(struct work *w);
+int api_cursor_put(struct work *w);
+int api_cursor_post(struct work *w);
+int api_examples_post(struct work *w);
+int api_kinds_get(struct work *w);
+int api_logs_get(struct work *w);
+int api_logs_post(struct work *w);
+int api_metrics_post(struct work *w);
+int api_metrics_put(struct work *w);
+int api_heartbeat(struct work *w);
+int api_metrics_get(struct work *w);
+int api_syncs_get(struct work *w);
+/* api_misc.c */
+int api_token_now(struct work *w);
+int api_token(struct work *w);
+int api_organization(struct work *w);
+int api_kafka(struct work *w);
+int api_document_post(struct work *w);
+int api_documents_get(struct work *w);
+int api_document_delete(struct work *w);
+/* control.c */
+int control_health_now(struct work *w);
+int control_state_now(struct work *w);
+int control_state(struct work *w);
+int control_reset_now(struct work *w);
+int control_reset(struct work *w);
+int control_clock_now(struct work *w);
+int control_revoke_now(struct work *w);
+int control_revoke(struct work *w);
+int control_organization(struct work *w);
+int control_journal_now(struct work *w);
+int control_journal_clear_now(struct work *w);
+int control_summary_now(struct work *w);
+int control_faults_get_now(struct work *w);
+int control_faults_add_now(struct work *w);
+int control_faults_clear_now(struct work *w);
+int control_fault_get_now(struct work *w);
+int control_fault_put_now(struct work *w);
+int control_fault_delete_now(struct work *w);
+/* seed.c */
+int control_seed(struct work *w);
