@@ -55,32 +55,44 @@ function is_leaf(p,    pieces, n, i, name) {
     return 1
 }
 
-function choose(    i, p, s, room) {
+# May take part: native, alone under its name, not vital, and not shown by the demonstration.
+function is_free(p) {
+    return copies[p] == 1 && is_essential[p] == "" && p != "dpkg" && p != "bash" && !touched[source_of[p]] &&
+        (architecture_of[p] == "all" || architecture_of[p] == native)
+}
+
+function choose(    i, p, s, room, n, list, step) {
     room = int(n_packages / 20) # far from what would be held back
     if (remove > room)
         remove = room
-    for (i = 1; i <= n_packages; i++) {
-        p = order[i]
+    if (change > room)
+        change = room
+    for (i = 1; i <= n_packages; i++)
+        if (is_free(order[i]) && is_leaf(order[i]))
+            list[++n] = order[i]
+    step = n > remove ? int(n / remove) : 1 # from all over the list
+    for (i = 1; i <= n && n_removed < remove; i += step) {
+        p = list[i]
         s = source_of[p]
-        if (copies[p] > 1 || is_essential[p] != "" || p == "dpkg" || p == "bash" || touched[s])
+        if (touched[s])
             continue
-        if (architecture_of[p] != "all" && architecture_of[p] != native)
-            continue
-        # every second leaf only, so that they come from all over the list
-        if (n_removed < remove && is_leaf(p) && i % 2) {
-            removed[p] = 1
-            touched[s] = 1
-            n_removed++
-            print "removed:package", p > plan
-            print (binaries[s] == 1 ? "removed:source" : "changed:source"), s > plan
-        } else if (n_changed < change && i % 3 == 0 && binaries[s] == 1) {
-            changed[p] = 1
-            touched[s] = 1
-            n_changed++
-            print "changed:package", p > plan
-            if (!stated[p])
-                print "changed:source", s > plan
-        }
+        removed[p] = touched[s] = 1
+        n_removed++
+        print "removed:package", p > plan
+        print (binaries[s] == 1 ? "removed:source" : "changed:source"), s > plan
+    }
+    for (i = n = 0; i <= n_packages; i++)
+        if (i && is_free(order[i]) && binaries[source_of[order[i]]] == 1)
+            list[++n] = order[i]
+    step = n > change ? int(n / change) : 1
+    for (i = 1; i <= n && n_changed < change; i += step) {
+        p = list[i]
+        s = source_of[p]
+        changed[p] = touched[s] = 1
+        n_changed++
+        print "changed:package", p > plan
+        if (!stated[p])
+            print "changed:source", s > plan
     }
     close(plan)
 }
