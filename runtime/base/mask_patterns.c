@@ -174,6 +174,22 @@ static bool cloud_key(struct str s, size_t at, struct mask_span *ret)
     return false;
 }
 
+/* Tokens whose makers gave them a prefix so that they can be found: GitHub's, GitLab's and Slack's. */
+static bool prefixed_token(struct str s, size_t at, struct mask_span *ret)
+{
+    static const struct {
+        struct str prefix;
+        size_t least;
+    } tokens[] = {{{"ghp_", 4}, 36},   {{"gho_", 4}, 36},        {{"ghu_", 4}, 36},   {{"ghs_", 4}, 36},   {{"ghr_", 4}, 36},
+                  {{"github_pat_", 11}, 22}, {{"glpat-", 6}, 20}, {{"xoxb-", 5}, 10}, {{"xoxp-", 5}, 10}, {{"xoxa-", 5}, 10}};
+    for (size_t k = 0; k < ARRAY_LEN(tokens); k++) {
+        size_t n = has(s, at, tokens[k].prefix) ? run_of(s, at + tokens[k].prefix.n, is_word, TOKEN_MAX) : 0;
+        if (n >= tokens[k].least)
+            return found(ret, at, at + tokens[k].prefix.n + n, false);
+    }
+    return false;
+}
+
 /* Password=...; and AccountKey=... of "name=value;" connection strings. A lone "password=x" is left to the registered
  * secrets: it is as often a name in a message as a value. */
 static bool connection_string(struct str s, size_t at, struct mask_span *ret)
@@ -208,6 +224,8 @@ bool mask_pattern_trigger(unsigned char c)
     case 'A':
     case 'a':
     case 'y':
+    case 'g':
+    case 'x':
     case 'S':
     case 's':
     case 'P':
@@ -227,6 +245,8 @@ bool mask_pattern_at(struct str s, size_t at, struct mask_span *ret)
     case 'A':
     case 'a': return cloud_key(s, at, ret) || connection_string(s, at, ret);
     case 'y': return cloud_key(s, at, ret);
+    case 'g':
+    case 'x': return prefixed_token(s, at, ret);
     default: return connection_string(s, at, ret);
     }
 }

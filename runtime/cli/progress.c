@@ -141,40 +141,40 @@ static const char *state_word(const struct resource_report *x)
     return "not run";
 }
 
-static void print_errors(FILE *out, const struct resource_report *x)
+static void add_errors(struct buf *out, const struct resource_report *x)
 {
     for (size_t i = 0; i < x->nerrors; i++) {
         const struct resource_error *e = &x->errors[i];
-        fprintf(out, "  %s-%d: %s", x->kind, x->index, e->message);
+        buf_addf(out, "  %s-%d: %s", x->kind, x->index, e->message);
         if (e->where && *e->where)
-            fprintf(out, " [%s]", e->where);
+            buf_addf(out, " [%s]", e->where);
         if (e->count > 1)
-            fprintf(out, " (%zu times)", e->count);
-        fputc('\n', out);
+            buf_addf(out, " (%zu times)", e->count);
+        buf_addc(out, '\n');
     }
 }
 
-void progress_summary(FILE *out, const struct resync_report *r)
+void progress_summary(struct buf *out, const struct resync_report *r)
 {
     size_t errors = 0;
-    fprintf(out, "%-20s %9s %9s %9s %9s %9s %9s %9s  %s\n", "KIND", "FETCHED", "MAPPED", "CREATED", "UPDATED",
+    buf_addf(out, "%-20s %9s %9s %9s %9s %9s %9s %9s  %s\n", "KIND", "FETCHED", "MAPPED", "CREATED", "UPDATED",
             "UNCHANGED", "REJECTED", "FILTERED", "STATE");
     for (size_t i = 0; i < r->n; i++) {
         const struct resource_report *x = &r->resources[i];
         char name[64];
         snprintf(name, sizeof(name), "%s-%d", x->kind, x->index);
-        fprintf(out, "%-20s %9zu %9zu %9zu %9zu %9zu %9zu %9zu  %s\n", name, x->extracted, x->mapped, x->created,
+        buf_addf(out, "%-20s %9zu %9zu %9zu %9zu %9zu %9zu %9zu  %s\n", name, x->extracted, x->mapped, x->created,
                 x->updated, x->unchanged, x->rejected, x->filtered, state_word(x));
         errors += x->nerrors;
     }
-    fprintf(out, "deleted %zu, held back %zu, %zu requests to Port, %.1f s\n", r->deleted, r->held_back, r->requests,
+    buf_addf(out, "deleted %zu, held back %zu, %zu requests to Port, %.1f s\n", r->deleted, r->held_back, r->requests,
             r->seconds);
     if (errors)
-        fprintf(out, "errors:\n");
+        buf_addf(out, "errors:\n");
     for (size_t i = 0; i < r->n; i++)
-        print_errors(out, &r->resources[i]);
+        add_errors(out, &r->resources[i]);
     if (r->failure)
-        fprintf(out, "the run failed: %s\n", r->failure);
+        buf_addf(out, "the run failed: %s\n", r->failure);
     if (r->aborted)
-        fprintf(out, "the run was aborted; nothing was deleted\n");
+        buf_addf(out, "the run was aborted; nothing was deleted\n");
 }

@@ -3,7 +3,6 @@
  * Loop thread; one at a time per process (it owns the terminal's last line). */
 #pragma once
 #include <stdbool.h>
-#include <stdio.h>
 #include "sync/resync.h"
 
 struct progress;
@@ -15,5 +14,5 @@ void progress_free(struct progress *p);
 void progress_update(struct progress *p, const struct resync_report *r);
 /* Erases the live line. */
 void progress_end(struct progress *p);
-/* The summary for people: a table, errors with their places, deletions, what was held back. */
-void progress_summary(FILE *out, const struct resync_report *r);
+/* Appends the summary for people: a table, errors with their places, deletions, what was held back. */
+void progress_summary(struct buf *out, const struct resync_report *r);

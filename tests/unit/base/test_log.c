@@ -135,6 +135,9 @@ static void cloud_keys(void **state)
     (void)state;
     console("AKIAABCDEFGHIJKLMNOP", "AKIAAB[REDACTED]");
     console("AKIAabc", "AKIAabc");
+    console("token ghp_0123456789abcdefghijklmnopqrstuvwxyz!", "token ghp_01[REDACTED]!");
+    console("ghp_short, github_patience", "ghp_short, github_patience");
+    console("xoxb-123456789012-abc", "xoxb-1[REDACTED]");
     console("amzn.mws.01234567-89ab-cdef-0123-456789abcdef", "amzn.m[REDACTED]");
     console("AIzaSyA0123456789abcdefghijklmnopqrstuv", "AIzaSy[REDACTED]");
     console("ya29.a0AfH6 and ya29. alone", "ya29.a[REDACTED] and ya29. alone");
