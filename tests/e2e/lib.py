@@ -546,6 +546,11 @@ class TapResult(unittest.TestResult):
         super().addError(test, err)
         self._line(False, test, self._exc_info_to_string(err, test))
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self._line(False, test, f"{subtest}\n" + self._exc_info_to_string(err, test))
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self._line(True, test, skip=reason)

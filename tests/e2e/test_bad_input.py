@@ -65,7 +65,7 @@ class Scripts(BadInput):
     def test_runtime_error(self):
         """A runtime error in one kind: the line and a traceback, exit 4"""
         result = self.run_bad('local function deep(x) return x.field.inner end\n'
-                              'ocean.on_resync("bad", function()\n  return deep({})\nend)\n')
+                              'ocean.on_resync("bad", function()\n  local x = deep({})\n  return x\nend)\n')
         self.assertContained(result)
         self.assertIn("integration.lua:2", result.errors("bad"))
         self.assertSays(result, "integration.lua:4")
