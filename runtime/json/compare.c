@@ -55,6 +55,8 @@ static void sort(struct member *m, size_t n)
 static size_t push_members(struct members *s, struct json obj)
 {
     size_t n = json_len(obj), base = s->n, kept = 0;
+    if (!n)
+        return 0;
     if (s->cap - base < n) {
         while (s->cap - base < n)
             s->cap = s->cap ? 2 * s->cap : 64;
