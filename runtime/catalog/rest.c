@@ -152,8 +152,10 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
     k->h = h;
     if (atomic_exchange(&k->stale, false))
         core_forget(k);
-    if (w->route->run(w) == 0)
+    if (w->route->run(w) == 0) {
+        w->r.status = 0; /* a look-up on the way may have found nothing */
         return 0;
+    }
     if (w->r.status < 500 && !(w->route->flags & ROUTE_ATOMIC))
         return 0;
     core_forget(k);
