@@ -16,7 +16,7 @@
 
 /* Refusals ------------------------------------------------------------------------------------------------------ */
 
-static void fill(struct refusal *r, int status, const char *error, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void fill(struct refusal *r, int status, const char *error, const char *fmt, va_list ap)
 {
     r->status = status;
     r->details[0] = 0;

@@ -140,8 +140,8 @@ static int run_op(struct db *d, sqlite3 *h, const struct op *op, struct err *e)
     static const char *const sql[] = {
         [OP_PUT] = "INSERT OR REPLACE INTO value (space, key, value) VALUES (?1, ?2, ?4)",
         [OP_DELETE] = "DELETE FROM value WHERE space = ?1 AND key = ?2",
-        [OP_ADD] = "INSERT INTO item (list, row, key, text)"
-                   " VALUES (?1, (SELECT COALESCE(MAX(row), 0) + 1 FROM item WHERE list = ?1), ?3, ?4)",
+        [OP_ADD] = ("INSERT INTO item (list, row, key, text)"
+                    " VALUES (?1, (SELECT COALESCE(MAX(row), 0) + 1 FROM item WHERE list = ?1), ?3, ?4)"),
         [OP_CLEAR] = "DELETE FROM item WHERE list = ?1",
     };
     sqlite3_stmt *s = db_stmt(d, sql[op->kind], e);

@@ -48,7 +48,7 @@ static void test_journal(void **state)
     expect_text(newest(t), "effects.deleted", "1");
     struct json all = expect(t, 200, "GET", "/_local/journal?route=E-31&method=POST&status=200&userAgent=acme-prod", NULL);
     assert_int_equal(json_len(at(all, "entries")), 2);
-    int64_t first, second;
+    int64_t first = 0, second = 0;
     assert_true(json_int64(at(all, "entries.0.seq"), &first) && json_int64(at(all, "entries.1.seq"), &second) && first < second);
     char *since = xasprintf("/_local/journal?since=%lld", (long long)second);
     assert_int_equal(json_len(at(expect(t, 200, "GET", since, NULL), "entries")), 3);

@@ -56,8 +56,8 @@ static void test_blueprint_rules(void **state)
         "{\"identifier\":\"p\",\"title\":\"P\"}",
         "{\"identifier\":\"p\",\"title\":\"P\",\"schema\":{\"properties\":{\"a b\":{}}}}",
         "{\"identifier\":\"p\",\"title\":\"P\",\"schema\":{\"properties\":{},\"required\":[\"x\"]}}",
-        "{\"identifier\":\"p\",\"title\":\"P\",\"schema\":{\"properties\":{}},"
-        "\"relations\":{\"o\":{\"target\":\"crew\",\"required\":true,\"many\":true}}}",
+        ("{\"identifier\":\"p\",\"title\":\"P\",\"schema\":{\"properties\":{}},"
+         "\"relations\":{\"o\":{\"target\":\"crew\",\"required\":true,\"many\":true}}}"),
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         expect_error(t, 422, "invalid_request", "POST", "/v1/blueprints", bad[i]);

@@ -158,7 +158,7 @@ static struct json page(struct fixture *t, const char *owner, const char *rest)
 static void test_pages(void **state)
 {
     struct fixture *t = *state;
-    char id[8], seen[64] = "", *rest;
+    char id[16], seen[64] = "", *rest;
     expect(t, 200, "POST", "/_local/clock", "{\"mode\":\"fixed\",\"now\":\"2030-01-01T00:00:00.000100Z\"}");
     get_token(t, "acme");
     for (int i = 1; i <= 7; i++) {

@@ -241,8 +241,10 @@ static int try_open(struct place *p, struct db_opts o, struct err *e)
 
 static void test_migrations(void **state)
 {
-    static const char *const two[] = {"CREATE TABLE t (n INTEGER);", "ALTER TABLE t ADD COLUMN m INTEGER; UPDATE t SET m = n + 1;", NULL};
-    static const char *const broken[] = {two[0], two[1], "CREATE TABLE u (n); NONSENSE;", NULL};
+    static const char one[] = "CREATE TABLE t (n INTEGER);";
+    static const char next[] = "ALTER TABLE t ADD COLUMN m INTEGER; UPDATE t SET m = n + 1;";
+    static const char *const two[] = {one, next, NULL};
+    static const char *const broken[] = {one, next, "CREATE TABLE u (n); NONSENSE;", NULL};
     struct place *p = *state;
     struct err e = {0};
     struct db *d = open_it(p);
