@@ -1,5 +1,5 @@
-/* Texts are formatted in full, masked, and only then cut, so that a cut can never leave half a secret in the clear. They
- * are masked completely: an error may be shipped, and shipped text shows nothing of a secret (runtime R-238). */
+/* Texts are formatted in full, masked, and only then cut, so that a cut can never leave half a secret in the clear.
+ * They are masked completely: an error may be shipped, and shipped text shows nothing of a secret (runtime R-238). */
 #include "base/err.h"
 
 #include <stdio.h>
@@ -64,9 +64,9 @@ int err_wrap(struct err *e, const char *fmt, ...)
 
 const char *err_name(int code)
 {
-    static const char *const names[] = {"ok",      "invalid",   "config", "parse",     "io",
-                                        "transport", "timeout", "http",   "auth",      "too big",
-                                        "busy",    "not found", "cancelled", "script", "limit", "internal"};
+    static const char *const names[] = {"ok",        "invalid", "config", "parse",   "io",   "transport",
+                                        "timeout",   "http",    "auth",   "too big", "busy", "not found",
+                                        "cancelled", "script",  "limit",  "internal"};
     return code <= 0 && -code < (int)(sizeof(names) / sizeof(names[0])) ? names[-code] : "internal";
 }
 

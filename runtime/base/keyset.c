@@ -1,14 +1,16 @@
 /* Extendible hashing over segments that grow in small steps.
  *
  * A directory of 2^depth pointers, indexed by the top bits of the mixed key, leads to segments. A segment is an open
- * addressing table that is grown by SEGMENT_STEP slots whenever it is FULL_PERCENT full, and splits in two when it holds
- * SEGMENT_KEYS. Segments fill evenly, so without the small steps all of them would be half empty at the same time
- * (39 bytes a key); with them the load stays between 81 and 92 percent at any size: 17 bytes of key and flags cost about
+ * addressing table that is grown by SEGMENT_STEP slots whenever it is FULL_PERCENT full, and splits in two when it
+ * holds SEGMENT_KEYS. Segments fill evenly, so without the small steps all of them would be half empty at the same time
+ * (39 bytes a key); with them the load stays between 81 and 92 percent at any size: 17 bytes of key and flags cost
+ * about
  * 20. Only one segment is copied at a time; the directory, which does double, is pointers alone (0.01 bytes a key).
  *
  * At that load plain linear probing would look at a hundred slots for an absent key. The tables are therefore kept in
  * Robin Hood order: a key's slot is its share of the table's size, and nearer keys give way to farther ones, so that a
- * search ends as soon as it meets a key nearer to its own place. The all-zero key marks an empty slot and is kept apart. */
+ * search ends as soon as it meets a key nearer to its own place. The all-zero key marks an empty slot and is kept
+ * apart. */
 #include "base/keyset.h"
 
 #include <stdlib.h>
@@ -44,7 +46,10 @@ static uint64_t mixed(struct key128 k)
     return (x ^ x >> 32) * 0xd6e8feb86659fd93ull;
 }
 
-static size_t dir_index(const struct keyset *s, uint64_t mix) { return s->depth ? (size_t)(mix >> (64 - s->depth)) : 0; }
+static size_t dir_index(const struct keyset *s, uint64_t mix)
+{
+    return s->depth ? (size_t)(mix >> (64 - s->depth)) : 0;
+}
 
 static uint32_t home(const struct segment *g, uint64_t mix) { return (uint32_t)((mix & UINT32_MAX) * g->cap >> 32); }
 

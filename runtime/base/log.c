@@ -1,5 +1,5 @@
-/* The sink: a line is formatted, masked and escaped in one buffer and written with one write(2), so that lines of several
- * threads never mix. */
+/* The sink: a line is formatted, masked and escaped in one buffer and written with one write(2), so that lines of
+ * several threads never mix. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@ static bool parse_level(struct str word, enum log_level *ret)
     static const struct {
         const char *word;
         enum log_level level;
-    } words[] = {{"debug", LOG_DEBUG},  {"info", LOG_INFO},   {"warning", LOG_WARN},  {"warn", LOG_WARN},
-                 {"error", LOG_ERROR},  {"critical", LOG_ERROR}, {"off", LOG_OFF}};
+    } words[] = {{"debug", LOG_DEBUG}, {"info", LOG_INFO},      {"warning", LOG_WARN}, {"warn", LOG_WARN},
+                 {"error", LOG_ERROR}, {"critical", LOG_ERROR}, {"off", LOG_OFF}};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (str_ieq(word, str_of(words[i].word))) {
             *ret = words[i].level;

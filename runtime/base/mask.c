@@ -5,8 +5,8 @@
  * secrets "abcdef" and "defghi", nothing of "abcdefghi" may stay.
  *
  * A secret is known in several forms (R-242): as it is, percent-encoded, as it stands in JSON text, and base64. In
- * "Authorization: Basic <base64 of user:secret>" the secret begins at an unknown place within a group of three bytes, so
- * for each of the three alignments the characters that it alone determines are looked for, and the whole base64 word
+ * "Authorization: Basic <base64 of user:secret>" the secret begins at an unknown place within a group of three bytes,
+ * so for each of the three alignments the characters that it alone determines are looked for, and the whole base64 word
  * around them is replaced. */
 #include <pthread.h>
 #include <stdlib.h>

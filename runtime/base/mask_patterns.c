@@ -1,5 +1,5 @@
-/* Recognisers for secret-looking texts, written by hand: a regular expression engine costs a hundred times more per log
- * line. Each is tried only at a byte that cannot be missing from its match (the "trigger": the ':' of "://", the dot of
+/* Recognisers for secret-looking texts, written by hand so that a line of the log needs no regular expression engine.
+ * Each is tried only at a byte that cannot be missing from its match (the "trigger": the ':' of "://", the dot of
  * ".firebaseio.com"), and looks backwards from there if the match begins earlier. Every look in either direction is
  * bounded, so that hostile text costs no more than a constant per byte. */
 #include "base/mask_patterns.h"
@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 #define USERINFO_MAX 512
-#define LINE_BACK 256    /* how far before a quoted token its name is looked for */
+#define LINE_BACK 256 /* how far before a quoted token its name is looked for */
 #define PEM_MAX 16384
 #define TOKEN_MAX 4096
 
@@ -25,7 +25,8 @@ static bool is_pem_body(char c) { return is_alnum(c) || is_space(c) || c == '+' 
 
 static bool is_userinfo(char c)
 {
-    return !is_space(c) && c != '/' && c != '?' && c != '#' && c != '"' && c != '\'' && c != '<' && c != '>' && c != '\\';
+    return !is_space(c) && c != '/' && c != '?' && c != '#' && c != '"' && c != '\'' && c != '<' && c != '>' &&
+           c != '\\';
 }
 
 static size_t run_of(struct str s, size_t at, bool (*member)(char), size_t max)
@@ -44,7 +45,10 @@ static size_t run_before(struct str s, size_t at, bool (*member)(char), size_t m
     return n;
 }
 
-static bool has(struct str s, size_t at, struct str lit) { return at + lit.n <= s.n && memcmp(s.p + at, lit.p, lit.n) == 0; }
+static bool has(struct str s, size_t at, struct str lit)
+{
+    return at + lit.n <= s.n && memcmp(s.p + at, lit.p, lit.n) == 0;
+}
 
 static bool has_word(struct str s, size_t at, struct str lit)
 {
@@ -91,8 +95,8 @@ static bool named_before(struct str s, size_t at, bool named, bool github)
     return false;
 }
 
-/* A quoted token of 32 to 45 letters and digits (35 to 40 after "github") with a name before it. The quotes may be escaped,
- * as in JSON inside JSON. */
+/* A quoted token of 32 to 45 letters and digits (35 to 40 after "github") with a name before it. The quotes may be
+ * escaped, as in JSON inside JSON. */
 static bool quoted_token(struct str s, size_t at, struct mask_span *ret)
 {
     size_t n = run_of(s, at + 1, is_alnum, 46), end = at + 1 + n;
@@ -124,7 +128,8 @@ static bool service_account(struct str s, size_t at, struct mask_span *ret)
     return found(ret, at, i, false);
 }
 
-/* -----BEGIN ... PRIVATE KEY----- and PGP blocks, with what follows up to the end line, or as far as it looks like a key. */
+/* -----BEGIN ... PRIVATE KEY----- and PGP blocks, with what follows up to the end line, or as far as it looks like a
+ * key. */
 static bool pem(struct str s, size_t at, struct mask_span *ret)
 {
     if (!has(s, at, STR("-----BEGIN ")))
@@ -180,8 +185,9 @@ static bool prefixed_token(struct str s, size_t at, struct mask_span *ret)
     static const struct {
         struct str prefix;
         size_t least;
-    } tokens[] = {{{"ghp_", 4}, 36},   {{"gho_", 4}, 36},        {{"ghu_", 4}, 36},   {{"ghs_", 4}, 36},   {{"ghr_", 4}, 36},
-                  {{"github_pat_", 11}, 22}, {{"glpat-", 6}, 20}, {{"xoxb-", 5}, 10}, {{"xoxp-", 5}, 10}, {{"xoxa-", 5}, 10}};
+    } tokens[] = {{{"ghp_", 4}, 36},  {{"gho_", 4}, 36},         {{"ghu_", 4}, 36},   {{"ghs_", 4}, 36},
+                  {{"ghr_", 4}, 36},  {{"github_pat_", 11}, 22}, {{"glpat-", 6}, 20}, {{"xoxb-", 5}, 10},
+                  {{"xoxp-", 5}, 10}, {{"xoxa-", 5}, 10}};
     for (size_t k = 0; k < ARRAY_LEN(tokens); k++) {
         size_t n = has(s, at, tokens[k].prefix) ? run_of(s, at + tokens[k].prefix.n, is_word, TOKEN_MAX) : 0;
         if (n >= tokens[k].least)
@@ -197,7 +203,8 @@ static bool connection_string(struct str s, size_t at, struct mask_span *ret)
     static const struct {
         struct str name;
         bool always;
-    } names[] = {{{"AccountKey=", 11}, true}, {{"SharedAccessKey=", 16}, true}, {{"password=", 9}, false}, {{"pwd=", 4}, false}};
+    } names[] = {
+        {{"AccountKey=", 11}, true}, {{"SharedAccessKey=", 16}, true}, {{"password=", 9}, false}, {{"pwd=", 4}, false}};
     for (size_t k = 0; k < ARRAY_LEN(names); k++) {
         if (!has_word(s, at, names[k].name))
             continue;

@@ -1,8 +1,8 @@
 /* mask_patterns.h: secret-looking texts (runtime R-237). Private to base; pure functions, any thread. */
 #pragma once
+#include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include "base/str.h"
 
 /* Part of a text to be replaced. `hide`: nothing of it may be shown, in no style. */
 struct mask_span {

@@ -1,4 +1,5 @@
-/* Text helpers: see str.h. UTF-8 follows the Unicode table of well-formed sequences (no surrogates, nothing over U+10FFFF). */
+/* Text helpers: see str.h. UTF-8 follows the Unicode table of well-formed sequences (no surrogates, nothing over
+ * U+10FFFF). */
 #include "base/str.h"
 
 #include <ctype.h>
@@ -183,7 +184,10 @@ void url_encode(struct buf *out, struct str s)
 
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 void url_decode(struct buf *out, struct str s, bool plus_is_space)

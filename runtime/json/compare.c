@@ -1,6 +1,6 @@
-/* Equality, canonical text, fingerprints. All three see an object as its members sorted by key with the last of duplicates
- * kept, and numbers as number.c does. All are loops with stacks of their own: the thread's stack would not carry
- * JSON_MAX_DEPTH levels of a frame that holds an object's members.
+/* Equality, canonical text, fingerprints. All three see an object as its members sorted by key with the last of
+ * duplicates kept, and numbers as number.c does. All are loops with stacks of their own: the thread's stack would not
+ * carry JSON_MAX_DEPTH levels of a frame that holds an object's members.
  *
  * Equality keeps a list of pairs of containers still to be compared; their order does not matter, so that the first
  * difference anywhere ends it. Canonical text and fingerprint are the same walk with different outputs. */
@@ -103,7 +103,7 @@ bool json_num_equal(struct str a, struct str b)
 struct pairs {
     struct {
         struct json a, b;
-    } *v;
+    } * v;
     size_t n, cap;
 };
 

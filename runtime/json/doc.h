@@ -1,7 +1,7 @@
 /* doc.h: what a json_doc is. Private to json. */
 #pragma once
-#include <stdatomic.h>
 #include "json/json.h"
+#include <stdatomic.h>
 
 struct json_doc {
     atomic_int refs;

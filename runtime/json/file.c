@@ -23,7 +23,8 @@ int file_read(const char *path, size_t max_bytes, struct buf *out, struct err *e
     return rc;
 }
 
-int yaml_load_file(const char *path, size_t max_bytes, struct json_doc **ret, struct yaml_marks **ret_marks, struct err *e)
+int yaml_load_file(const char *path, size_t max_bytes, struct json_doc **ret, struct yaml_marks **ret_marks,
+                   struct err *e)
 {
     struct buf text;
     buf_init(&text, max_bytes);

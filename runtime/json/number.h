@@ -1,9 +1,9 @@
 /* number.h: the value of a JSON number's text. Private to json; pure, any thread. */
 #pragma once
+#include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/str.h"
 
 struct decimal {
     bool negative;
@@ -16,5 +16,6 @@ struct decimal {
 /* `s` is a number as JSON writes it. */
 struct decimal decimal_of(struct str s);
 static inline bool decimal_is_zero(const struct decimal *d) { return d->first > d->last; }
-/* Pieces of the significant digits: start with *i = first; an empty piece ends them (a point has one on either side). */
+/* Pieces of the significant digits: start with *i = first; an empty piece ends them (a point has one on either side).
+ */
 struct str decimal_digits(const struct decimal *d, size_t *i);

@@ -32,14 +32,20 @@ static size_t plain_run(const char *p, size_t n)
 
 static void escape(struct buf *out, unsigned char c)
 {
-    static const char hex[] = "0123456789abcdef", letters[] = "btn?fr"; /* from 0x08 */
-    if (c == '"' || c == '\\' || (c >= 0x08 && c <= 0x0d && c != 0x0b)) {
-        char two[2] = {'\\', c >= 0x20 ? (char)c : letters[c - 0x08]};
-        buf_add(out, two, 2);
-    } else {
-        char six[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-        buf_add(out, six, 6);
+    static const char hex[] = "0123456789abcdef";
+    char letter = 0;
+    switch (c) {
+    case '"':
+    case '\\': letter = (char)c; break;
+    case '\b': letter = 'b'; break;
+    case '\t': letter = 't'; break;
+    case '\n': letter = 'n'; break;
+    case '\f': letter = 'f'; break;
+    case '\r': letter = 'r'; break;
+    default: break;
     }
+    char text[6] = {'\\', letter ? letter : 'u', '0', '0', hex[c >> 4 & 15], hex[c & 15]};
+    buf_add(out, text, letter ? 2 : 6);
 }
 
 /* Text that is known to be valid UTF-8, as all of a document is. */
@@ -168,8 +174,8 @@ int json_write_pretty(struct buf *out, struct json j) { return write_tree(out, j
 
 void json_excerpt(struct buf *out, struct json j, size_t max)
 {
-    /* Strings are cut to max bytes, which suffices, and an escape makes at most six bytes of one: the bound keeps the work
-     * for a large document small, and what is past it would not be shown anyway. */
+    /* Strings are cut to max bytes, which suffices, and an escape makes at most six bytes of one: the bound keeps the
+     * work for a large document small, and what is past it would not be shown anyway. */
     struct buf text;
     buf_init(&text, 8 * max + 64);
     int rc = write_tree(&text, j, &(struct style){.string_max = max});

@@ -1,8 +1,8 @@
 /* YAML into JSON text, which is then read as a document like any other.
  *
  * The text becomes nodes (yaml_tree.c), and these are written with aliases and merge keys expanded, each plain scalar
- * resolved (yaml_scalar.c). Expansion makes a small text large: what may be written, and how many nodes may be visited on
- * the way (a tower of merge keys visits many and writes few), is limited in proportion to the text. Where each value
+ * resolved (yaml_scalar.c). Expansion makes a small text large: what may be written, and how many nodes may be visited
+ * on the way (a tower of merge keys visits many and writes few), is limited in proportion to the text. Where each value
  * stood is remembered by JSON pointer, as long as that takes a reasonable amount of memory. */
 #include "json/yaml.h"
 
@@ -48,7 +48,8 @@ static int visit(struct writer *w, const struct yaml_node *n)
         w->visits--;
         return 0;
     }
-    return ERR(w->e, ERR_TOO_BIG, "%s:%d:%d: aliases and merge keys make this document too large", w->name, n->line, n->col);
+    return ERR(w->e, ERR_TOO_BIG, "%s:%d:%d: aliases and merge keys make this document too large", w->name, n->line,
+               n->col);
 }
 
 static bool has_tag(const struct yaml_node *n, const char *short_name)
@@ -76,7 +77,9 @@ static int write_tagged(struct writer *w, const struct yaml_node *n)
     }
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (has_tag(n, kinds[i].tag))
-            return yaml_scalar(&w->out, n->text) == kinds[i].kind ? 0 : fail(w, n, "the value does not fit its tag", n->text);
+            return yaml_scalar(&w->out, n->text) == kinds[i].kind
+                       ? 0
+                       : fail(w, n, "the value does not fit its tag", n->text);
     return unknown_tag(w, n);
 }
 
@@ -122,7 +125,8 @@ static void mark(struct writer *w, const struct yaml_node *n)
 
 static bool is_merge(const struct yaml_node *key)
 {
-    return key->type == YAML_NODE_SCALAR && str_is(key->text, "<<") && ((key->plain && !key->tag.p) || has_tag(key, "merge"));
+    return key->type == YAML_NODE_SCALAR && str_is(key->text, "<<") &&
+           ((key->plain && !key->tag.p) || has_tag(key, "merge"));
 }
 
 static int collect(struct writer *w, const struct yaml_node *n, struct strmap *into, int merged);

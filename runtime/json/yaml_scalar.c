@@ -1,6 +1,6 @@
-/* The implicit types of YAML 1.1, recognised by the same grammar as PyYAML's resolver, so that a file means here what it
- * meant there: a float needs its point, an exponent its sign, 0123 is octal, 1:30 is ninety, y and n are text. Numbers
- * keep their digits; only what JSON cannot spell (underscores, other bases, sexagesimals) is rewritten. */
+/* The implicit types of YAML 1.1, recognised by the same grammar as PyYAML's resolver, so that a file means here what
+ * it meant there: a float needs its point, an exponent its sign, 0123 is octal, 1:30 is ninety, y and n are text.
+ * Numbers keep their digits; only what JSON cannot spell (underscores, other bases, sexagesimals) is rewritten. */
 #include "json/yaml_scalar.h"
 
 #include <stdint.h>
@@ -81,7 +81,9 @@ static bool add_radix(struct buf *out, struct str digits, unsigned base, bool ne
         char c = digits.p[i];
         if (c == '_')
             continue;
-        unsigned d = is_digit(c) ? (unsigned)(c - '0') : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (unsigned)((c | 0x20) - 'a') + 10 : 99;
+        unsigned d = is_digit(c)                              ? (unsigned)(c - '0')
+                     : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (unsigned)((c | 0x20) - 'a') + 10
+                                                              : 99;
         uint64_t carry = d;
         ok = d < base;
         for (size_t k = 0; ok && k < n; k++) {
@@ -119,7 +121,8 @@ static size_t sexagesimal(struct str s, uint64_t *ret)
         if (!g || (g == 2 && s.p[i + 1] > '5') || total > UINT64_MAX / 120)
             return 0;
         for (size_t k = 1; k <= g; k++)
-            total = k == 1 ? total * 60 + (g == 2 ? 10u : 1u) * (uint64_t)(s.p[i + 1] - '0') : total + (uint64_t)(s.p[i + 2] - '0');
+            total = k == 1 ? total * 60 + (g == 2 ? 10u : 1u) * (uint64_t)(s.p[i + 1] - '0')
+                           : total + (uint64_t)(s.p[i + 2] - '0');
         i += 1 + g;
     }
     *ret = total;
@@ -154,7 +157,8 @@ static bool is_int(struct buf *out, struct str s)
     return true;
 }
 
-/* The part behind the point: digits, then an exponent with its sign if `exponent`. Appends ".digits" and the exponent. */
+/* The part behind the point: digits, then an exponent with its sign if `exponent`. Appends ".digits" and the exponent.
+ */
 static bool add_fraction(struct buf *out, struct str s, bool exponent)
 {
     size_t n = digits_run(s, 0), before = out->n;

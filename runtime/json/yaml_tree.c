@@ -1,5 +1,5 @@
-/* libyaml's events into nodes. libyaml's own document loader is not used: it hides whether a tag was written, and counts
- * positions in characters, which cannot be looked up in bytes. The loop keeps a stack of the open containers. */
+/* libyaml's events into nodes. libyaml's own document loader is not used: it hides whether a tag was written, and
+ * counts positions in characters, which cannot be looked up in bytes. The loop keeps a stack of the open containers. */
 #include "json/yaml_tree.h"
 
 #include <yaml.h>
@@ -33,8 +33,8 @@ static int reader_error(struct build *b)
         line += b->text.p[i] == '\n';
         col = b->text.p[i] == '\n' ? 1 : col + (((unsigned char)b->text.p[i] & 0xC0) != 0x80);
     }
-    return ERR(b->e, ERR_PARSE, "%s:%zu:%zu: %s (byte 0x%02X)", b->name, line, col, p->problem ? p->problem : "not text",
-               p->problem_value < 0 ? 0 : (unsigned)p->problem_value);
+    return ERR(b->e, ERR_PARSE, "%s:%zu:%zu: %s (byte 0x%02X)", b->name, line, col,
+               p->problem ? p->problem : "not text", p->problem_value < 0 ? 0 : (unsigned)p->problem_value);
 }
 
 static int parser_error(struct build *b)
@@ -46,12 +46,13 @@ static int parser_error(struct build *b)
         return ERR(b->e, ERR_TOO_BIG, "%s: out of memory", b->name);
     const char *problem = p->problem ? p->problem : "not YAML";
     bool token = strstr(problem, "cannot start any token") != NULL;
-    return ERR(b->e, ERR_PARSE, "%s:%zu:%zu: %s%s%s%s", b->name, p->problem_mark.line + 1, p->problem_mark.column + 1, problem,
-               p->context ? ", " : "", p->context ? p->context : "",
+    return ERR(b->e, ERR_PARSE, "%s:%zu:%zu: %s%s%s%s", b->name, p->problem_mark.line + 1, p->problem_mark.column + 1,
+               problem, p->context ? ", " : "", p->context ? p->context : "",
                token ? " (indent with spaces, not tabs; quote text that begins with @, ` or %)" : "");
 }
 
-static struct yaml_node *node_new(struct build *b, enum yaml_node_type type, const yaml_mark_t *m, const yaml_char_t *tag)
+static struct yaml_node *node_new(struct build *b, enum yaml_node_type type, const yaml_mark_t *m,
+                                  const yaml_char_t *tag)
 {
     struct yaml_node *n = arena_zalloc(b->arena, sizeof(*n));
     n->type = type;

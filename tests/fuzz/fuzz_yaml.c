@@ -16,7 +16,7 @@ static void promise(bool kept)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
-    struct json_doc *d, *again;
+    struct json_doc *d, *again = NULL;
     struct yaml_marks *marks;
     struct err e;
     int line, col;

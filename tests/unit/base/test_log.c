@@ -71,7 +71,8 @@ static void six_characters_are_never_half_a_character(void **state)
 {
     (void)state;
     mask_add(STR("\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9zz"));
-    console("\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9zz", "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9[REDACTED]");
+    console("\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9zz",
+            "\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9[REDACTED]");
 }
 
 static void overlapping_secrets_leave_nothing_between(void **state)
@@ -95,7 +96,8 @@ static void a_secret_is_known_in_other_clothes(void **state)
     masks("Basic cCJzcy93b3JkK2xvbmdlcg==", MASK_FULL, "Basic [REDACTED]");
     masks("Basic OnAic3Mvd29yZCtsb25nZXI=", MASK_FULL, "Basic [REDACTED]");
     masks("Basic dTpwInNzL3dvcmQrbG9uZ2Vy", MASK_FULL, "Basic [REDACTED]");
-    masks("Authorization: Basic dXNlcjpwInNzL3dvcmQrbG9uZ2Vy, next", MASK_FULL, "Authorization: Basic [REDACTED], next");
+    masks("Authorization: Basic dXNlcjpwInNzL3dvcmQrbG9uZ2Vy, next", MASK_FULL,
+          "Authorization: Basic [REDACTED], next");
 }
 
 static void credentials_in_urls(void **state)
@@ -116,14 +118,20 @@ static void tokens_by_name(void **state)
     const struct {
         const char *before, *token, *after;
         bool found;
-    } cases[] = {{"api_key = '", hex32, "'", true},       {"API KEY: \"", hex32, "\"", true},
-                 {"{\"client_secret\": \"", hex32, "\"}", true}, {"{\\\"secret\\\":\\\"", hex32, "\\\"}", true},
-                 {"github token \"", c40, "\"", true},    {"github token \"", hex32, "\"", false},
-                 {"sha = '", c40, "'", false},            {"secret\n'", hex32, "'", false},
-                 {"secret ", hex32, "", false},           {"secret '", "0123456789", "'", false}};
+    } cases[] = {{"api_key = '", hex32, "'", true},
+                 {"API KEY: \"", hex32, "\"", true},
+                 {"{\"client_secret\": \"", hex32, "\"}", true},
+                 {"{\\\"secret\\\":\\\"", hex32, "\\\"}", true},
+                 {"github token \"", c40, "\"", true},
+                 {"github token \"", hex32, "\"", false},
+                 {"sha = '", c40, "'", false},
+                 {"secret\n'", hex32, "'", false},
+                 {"secret ", hex32, "", false},
+                 {"secret '", "0123456789", "'", false}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char *text = xasprintf("%s%s%s", cases[i].before, cases[i].token, cases[i].after);
-        char *want = xasprintf("%s%s%s", cases[i].before, cases[i].found ? "[REDACTED]" : cases[i].token, cases[i].after);
+        char *want =
+            xasprintf("%s%s%s", cases[i].before, cases[i].found ? "[REDACTED]" : cases[i].token, cases[i].after);
         console(text, want);
         free(text);
         free(want);
@@ -226,7 +234,8 @@ static void a_line_cannot_be_forged(void **state)
     mask_add(STR("topsecretpassword"));
     char *line = captured(write_control_bytes);
     assert_int_equal(strlen("2030-01-02 03:04:05.678"), strchr(line, '|') - line - 1);
-    assert_string_equal(strchr(line, '|'), "| INFO     | a\\x1b[2J\\x0db\\x7f\\x9b\xEF\xBF\xBD\n    INFO forged topsec[REDACTED]\n");
+    assert_string_equal(strchr(line, '|'),
+                        "| INFO     | a\\x1b[2J\\x0db\\x7f\\x9b\xEF\xBF\xBD\n    INFO forged topsec[REDACTED]\n");
 }
 
 static int calls;

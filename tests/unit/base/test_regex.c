@@ -45,7 +45,8 @@ static void a_catastrophic_pattern_ends(void **state)
     struct regex *r = regex_new(STR("^(a+)+$"), 0, &e);
     struct regex_span s[1];
     assert_non_null(r);
-    assert_int_equal(regex_search(r, STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"), 0, s, 1), REGEX_LIMIT);
+    assert_int_equal(regex_search(r, STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"), 0, s, 1),
+                     REGEX_LIMIT);
     regex_free(r);
 }
 

@@ -42,7 +42,17 @@ static void integers_fit_or_are_refused(void **state)
     assert_true(str_int64(STR("-9223372036854775808"), &v) && v == INT64_MIN);
     assert_true(str_int64(STR("+0012"), &v) && v == 12);
     assert_true(str_int64(STR("-0"), &v) && v == 0);
-    const char *bad[] = {"", "-", "+", " 1", "1 ", "1.0", "1e3", "9223372036854775808", "-9223372036854775809", "0x1", "99999999999999999999"};
+    const char *bad[] = {"",
+                         "-",
+                         "+",
+                         " 1",
+                         "1 ",
+                         "1.0",
+                         "1e3",
+                         "9223372036854775808",
+                         "-9223372036854775809",
+                         "0x1",
+                         "99999999999999999999"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(str_int64(str_of(bad[i]), &v));
 }
@@ -62,10 +72,26 @@ static void booleans_of_any_case(void **state)
 static void utf8_follows_the_table_of_well_formed_sequences(void **state)
 {
     (void)state;
-    const char *good[] = {"", "plain ascii, longer than a word", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
-                          "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
-    const char *bad[] = {"\x80", "\xC0\xAF", "\xC1\xBF", "\xC2", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
-                         "\xFF", "12345678\xE2\x82"};
+    const char *good[] = {"",
+                          "plain ascii, longer than a word",
+                          "\xC2\x80",
+                          "\xDF\xBF",
+                          "\xE0\xA0\x80",
+                          "\xED\x9F\xBF",
+                          "\xEE\x80\x80",
+                          "\xF0\x90\x80\x80",
+                          "\xF4\x8F\xBF\xBF"};
+    const char *bad[] = {"\x80",
+                         "\xC0\xAF",
+                         "\xC1\xBF",
+                         "\xC2",
+                         "\xE0\x9F\xBF",
+                         "\xED\xA0\x80",
+                         "\xF0\x8F\xBF\xBF",
+                         "\xF4\x90\x80\x80",
+                         "\xF5\x80\x80\x80",
+                         "\xFF",
+                         "12345678\xE2\x82"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         assert_true(utf8_valid(str_of(good[i])));
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -80,7 +106,11 @@ static void repair_replaces_maximal_subparts(void **state)
         const char *in, *out;
         size_t repairs;
     } cases[] = {{"ok", "ok", 0},
-                 {"a\xFF" "b", "a\xEF\xBF\xBD" "b", 1},
+                 {"a\xFF"
+                  "b",
+                  "a\xEF\xBF\xBD"
+                  "b",
+                  1},
                  {"\xE2\x82", "\xEF\xBF\xBD", 1},
                  {"\xE2\x82z", "\xEF\xBF\xBDz", 1},
                  {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD", 3},

@@ -8,16 +8,18 @@ static void numbers_keep_their_text(void **state)
 {
     (void)state;
     struct json_doc *d = doc_of(STR("[1.10, -0, -0.0, 1e2, 9007199254740993, 123456789012345678901234567890, 1E-400]"));
-    assert_string_equal(text_of(json_root(d)), "[1.10,-0,-0.0,1e2,9007199254740993,123456789012345678901234567890,1E-400]");
+    assert_string_equal(text_of(json_root(d)),
+                        "[1.10,-0,-0.0,1e2,9007199254740993,123456789012345678901234567890,1E-400]");
     json_unref(d);
 }
 
 static void numbers_are_read_when_asked(void **state)
 {
     (void)state;
-    struct json_doc *d = doc_of(STR("[9223372036854775807, -9223372036854775808, 9223372036854775808, 1.0, 1e400, -1e400, "
-                                    "0.1, 1e-400, 2.2250738585072014e-308, true, "
-                                    "0.1000000000000000055511151231257827021181583404541015625000000000000000000000]"));
+    struct json_doc *d =
+        doc_of(STR("[9223372036854775807, -9223372036854775808, 9223372036854775808, 1.0, 1e400, -1e400, "
+                   "0.1, 1e-400, 2.2250738585072014e-308, true, "
+                   "0.1000000000000000055511151231257827021181583404541015625000000000000000000000]"));
     struct json r = json_root(d);
     int64_t i;
     assert_true(json_int64(json_at(r, 0), &i) && i == INT64_MAX);
@@ -26,7 +28,8 @@ static void numbers_are_read_when_asked(void **state)
     assert_true(json_double(json_at(r, 2)) == 9223372036854775808.0);
     assert_true(json_double(json_at(r, 4)) == DBL_MAX && json_double(json_at(r, 5)) == -DBL_MAX);
     assert_true(json_double(json_at(r, 6)) == 0.1 && json_double(json_at(r, 10)) == 0.1);
-    assert_true(json_double(json_at(r, 7)) == 0 && json_double(json_at(r, 8)) == DBL_MIN && json_double(json_at(r, 9)) == 0);
+    assert_true(json_double(json_at(r, 7)) == 0 && json_double(json_at(r, 8)) == DBL_MIN &&
+                json_double(json_at(r, 9)) == 0);
     json_unref(d);
 }
 
@@ -72,7 +75,10 @@ static void surrogates_and_bytes_are_repaired(void **state)
     } cases[] = {{STR("[\"\\ud83d\\ude00\"]"), "[\"\xF0\x9F\x98\x80\"]", 0},
                  {STR("[\"a\\ud83dz\"]"), "[\"a\xEF\xBF\xBDz\"]", 1},
                  {STR("[\"\\uDE00\\uD83D\"]"), "[\"\xEF\xBF\xBD\xEF\xBF\xBD\"]", 2},
-                 {STR("[\"\\ud83d\\u0041\",\"\\\\ud83d\"]"), "[\"\xEF\xBF\xBD" "A\",\"\\\\ud83d\"]", 1},
+                 {STR("[\"\\ud83d\\u0041\",\"\\\\ud83d\"]"),
+                  "[\"\xEF\xBF\xBD"
+                  "A\",\"\\\\ud83d\"]",
+                  1},
                  {STR("[\"\\ud83d\\ud83d\\ude00\"]"), "[\"\xEF\xBF\xBD\xF0\x9F\x98\x80\"]", 1},
                  {STR("[\"\xFF\", \"\\ud800\"]"), "[\"\xEF\xBF\xBD\",\"\xEF\xBF\xBD\"]", 2},
                  {STR("{\"k\xC3\":1}"), "{\"k\xEF\xBF\xBD\":1}", 1}};
@@ -113,7 +119,8 @@ static void messages_say_where(void **state)
     refuses("{\"a\": 1,\n \"b\": }", "line 2, column 7");
     refuses("{\"\xC3\xA9\xC3\xA9\": x}", "line 1, column 8"); /* columns are characters */
     refuses("[1] 2", "column 5");
-    const char *bad[] = {"-", "[01]", "[1.]", "[.5]", "[+1]", "[1,]", "{a:1}", "[NaN]", "['a']", "[1", "\"a", "tru", "[\"\t\"]", "[\"\\ud8zz\"]", "[\"\\x\"]", "\xFF"};
+    const char *bad[] = {"-",     "[01]", "[1.]", "[.5]", "[+1]",     "[1,]",          "{a:1}",     "[NaN]",
+                         "['a']", "[1",   "\"a",  "tru",  "[\"\t\"]", "[\"\\ud8zz\"]", "[\"\\x\"]", "\xFF"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         refuses(bad[i], "not JSON: ");
 }
@@ -123,7 +130,8 @@ static void depth_is_limited(void **state)
     (void)state;
     const char *open[] = {"[", "{\"k\":"}, *close[] = {"]", "}"};
     for (int kind = 0; kind < 2; kind++) {
-        char *deep = nested(open[kind], "1", close[kind], JSON_MAX_DEPTH), *deeper = nested(open[kind], "1", close[kind], JSON_MAX_DEPTH + 1);
+        char *deep = nested(open[kind], "1", close[kind], JSON_MAX_DEPTH),
+             *deeper = nested(open[kind], "1", close[kind], JSON_MAX_DEPTH + 1);
         char *deepest = nested(open[kind], "1", close[kind], 1000000);
         struct json_doc *d = doc_of(str_of(deep));
         struct err e;
@@ -149,7 +157,8 @@ static void a_stream_is_read_value_by_value(void **state)
 {
     (void)state;
     struct str text = STR("\xEF\xBB\xBF {\"a\":\"}\\\"{\"}\n[1,2]3 4\"x\\\\\"true null{}{}\n\t[\"\\ud800\"] ");
-    const char *want[] = {"{\"a\":\"}\\\"{\"}", "[1,2]", "3", "4", "\"x\\\\\"", "true", "null", "{}", "{}", "[\"\xEF\xBF\xBD\"]"};
+    const char *want[] = {"{\"a\":\"}\\\"{\"}", "[1,2]", "3", "4", "\"x\\\\\"", "true", "null", "{}", "{}",
+                          "[\"\xEF\xBF\xBD\"]"};
     size_t used, n = 0;
     for (;; n++) {
         struct json_doc *d;

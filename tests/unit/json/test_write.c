@@ -68,8 +68,9 @@ static void the_writer_keeps_the_commas(void **state)
     jw_key_c(&w, "r");
     jw_raw(&w, STR("[1.50]"));
     jw_end_obj(&w);
-    assert_string_equal(buf_cstr(&b), "{\"a\":[],\"b\":[-9223372036854775808,0,true,null,null,\"c\",{}],\"k\xEF\xBF\xBD\":{\"x\":[1]},"
-                                      "\"m\":null,\"r\":[1.50]}");
+    assert_string_equal(
+        buf_cstr(&b), "{\"a\":[],\"b\":[-9223372036854775808,0,true,null,null,\"c\",{}],\"k\xEF\xBF\xBD\":{\"x\":[1]},"
+                      "\"m\":null,\"r\":[1.50]}");
     buf_done(&b);
     json_unref(d);
 }
@@ -80,9 +81,18 @@ static void doubles_read_back_equal(void **state)
     const struct {
         double v;
         const char *text;
-    } cases[] = {{0.1, "0.1"},     {1, "1"},         {-3, "-3"},       {1e15, "1000000000000000"}, {1e17, "1e+17"}, {-0.0, "-0"},
-                 {1.0 / 3, "0.3333333333333333"}, {0.1 + 0.2, "0.30000000000000004"}, {5e-324, "4.94065645841247e-324"},
-                 {NAN, "null"},    {INFINITY, "1.7976931348623157e+308"}, {-INFINITY, "-1.7976931348623157e+308"}};
+    } cases[] = {{0.1, "0.1"},
+                 {1, "1"},
+                 {-3, "-3"},
+                 {1e15, "1000000000000000"},
+                 {1e17, "1e+17"},
+                 {-0.0, "-0"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {5e-324, "4.94065645841247e-324"},
+                 {NAN, "null"},
+                 {INFINITY, "1.7976931348623157e+308"},
+                 {-INFINITY, "-1.7976931348623157e+308"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf b;
         buf_init(&b, 100);
@@ -168,12 +178,9 @@ static void deep_documents_are_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quoting_escapes_what_json_must),
-        cmocka_unit_test(the_writer_keeps_the_commas),
-        cmocka_unit_test(doubles_read_back_equal),
-        cmocka_unit_test(overflow_is_sticky),
-        cmocka_unit_test(pretty_is_for_people),
-        cmocka_unit_test(an_excerpt_shows_the_beginning),
+        cmocka_unit_test(quoting_escapes_what_json_must), cmocka_unit_test(the_writer_keeps_the_commas),
+        cmocka_unit_test(doubles_read_back_equal),        cmocka_unit_test(overflow_is_sticky),
+        cmocka_unit_test(pretty_is_for_people),           cmocka_unit_test(an_excerpt_shows_the_beginning),
         cmocka_unit_test(deep_documents_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* YAML 1.1 as PyYAML's safe loader reads it, expansion within bounds, places, files. */
 #include <unistd.h>
 
-#include "json/yaml.h"
 #include "support.h"
+#include "json/yaml.h"
 
 static void reads(const char *yaml, const char *json)
 {
@@ -31,7 +31,8 @@ static void words(void **state)
 {
     (void)state;
     reads("[yes, Yes, YES, on, On, ON, true, True, TRUE, x]", "[true,true,true,true,true,true,true,true,true,\"x\"]");
-    reads("[no, No, NO, off, Off, OFF, false, False, FALSE, x]", "[false,false,false,false,false,false,false,false,false,\"x\"]");
+    reads("[no, No, NO, off, Off, OFF, false, False, FALSE, x]",
+          "[false,false,false,false,false,false,false,false,false,\"x\"]");
     reads("- y\n- n\n- yEs\n- tRUE\n- 'yes'\n- \"no\"", "[\"y\",\"n\",\"yEs\",\"tRUE\",\"yes\",\"no\"]");
     reads("- ~\n- null\n- Null\n- NULL\n-\n- nUll\n- '~'", "[null,null,null,null,null,\"nUll\",\"~\"]");
 }
@@ -40,7 +41,8 @@ static void integers(void **state)
 {
     (void)state;
     reads("- 12\n- +12\n- -12\n- 0\n- -0\n- 1_000", "[12,12,-12,0,0,1000]");
-    reads("- 0x1F\n- -0xff_ff\n- 0b101\n- 0123\n- 0o17\n- 089\n- 0x\n- 0xg", "[31,-65535,5,83,15,\"089\",\"0x\",\"0xg\"]");
+    reads("- 0x1F\n- -0xff_ff\n- 0b101\n- 0123\n- 0o17\n- 089\n- 0x\n- 0xg",
+          "[31,-65535,5,83,15,\"089\",\"0x\",\"0xg\"]");
     reads("- 1:30\n- 190:20:30\n- 01:30\n- 1:60\n- 12:5", "[90,685230,\"01:30\",\"1:60\",725]");
     reads("- 9007199254740993\n- 123456789012345678901234567890\n- 0xffffffffffffffffffff",
           "[9007199254740993,123456789012345678901234567890,1208925819614629174706175]");
@@ -49,7 +51,8 @@ static void integers(void **state)
 static void floats_and_what_only_looks_like_one(void **state)
 {
     (void)state;
-    reads("- 1.50\n- .5\n- 1.\n- 1_0.2_5\n- 6.8523015e+5\n- -2.5E-3\n- 00.5\n- 1:30.5", "[1.50,0.5,1.0,10.25,6.8523015e+5,-2.5E-3,0.5,90.5]");
+    reads("- 1.50\n- .5\n- 1.\n- 1_0.2_5\n- 6.8523015e+5\n- -2.5E-3\n- 00.5\n- 1:30.5",
+          "[1.50,0.5,1.0,10.25,6.8523015e+5,-2.5E-3,0.5,90.5]");
     reads("- 1e3\n- 1.0e3\n- -.5\n- 1.2.3\n- .\n- -\n- 2001-12-14\n- 2001-12-14t21:59:43.10-05:00\n- =",
           "[\"1e3\",\"1.0e3\",\"-.5\",\"1.2.3\",\".\",[null],\"2001-12-14\",\"2001-12-14t21:59:43.10-05:00\",\"=\"]");
     refuses("a: .inf", ERR_PARSE, "f.yml:1:4: JSON has no such number; quote it to make it text: .inf");
@@ -60,7 +63,8 @@ static void floats_and_what_only_looks_like_one(void **state)
 static void tags(void **state)
 {
     (void)state;
-    reads("- !!str 12\n- ! 12\n- !!int '12'\n- !!float 1\n- !!bool 'yes'\n- !!null ''\n- &x !!str 5\n- *x", "[\"12\",\"12\",12,1,true,null,\"5\",\"5\"]");
+    reads("- !!str 12\n- ! 12\n- !!int '12'\n- !!float 1\n- !!bool 'yes'\n- !!null ''\n- &x !!str 5\n- *x",
+          "[\"12\",\"12\",12,1,true,null,\"5\",\"5\"]");
     reads("a: !!map {b: !!seq [1]}", "{\"a\":{\"b\":[1]}}");
     reads("\xC3\xA9\xC3\xA9\xC3\xA9: '!x'\nb: 5\n", "{\"\xC3\xA9\xC3\xA9\xC3\xA9\":\"!x\",\"b\":5}");
     refuses("a:\n  b: !foo 1", ERR_PARSE, "f.yml:2:6: unknown tag");
@@ -75,8 +79,10 @@ static void blocks_and_flow(void **state)
     reads("", "null");
     reads("# nothing\n", "null");
     reads("--- 5\n...\n", "5");
-    reads("a: |\n  x\n   y\nb: >-\n  x\n  y\nc: \"\\u00e9\\n\"\nd: 'it''s'\n", "{\"a\":\"x\\n y\\n\",\"b\":\"x y\",\"c\":\"\xC3\xA9\\n\",\"d\":\"it's\"}");
-    reads("{\"a\": [1.50, 1e400, \"\\ud800\"], \"b\": 9007199254740993}", "{\"a\":[1.50,1e400,\"\xEF\xBF\xBD\"],\"b\":9007199254740993}");
+    reads("a: |\n  x\n   y\nb: >-\n  x\n  y\nc: \"\\u00e9\\n\"\nd: 'it''s'\n",
+          "{\"a\":\"x\\n y\\n\",\"b\":\"x y\",\"c\":\"\xC3\xA9\\n\",\"d\":\"it's\"}");
+    reads("{\"a\": [1.50, 1e400, \"\\ud800\"], \"b\": 9007199254740993}",
+          "{\"a\":[1.50,1e400,\"\xEF\xBF\xBD\"],\"b\":9007199254740993}");
     reads("{a: [1, b], 'c': {}, }", "{\"a\":[1,\"b\"],\"c\":{}}");
     reads("on: x\n1: y\n~: z\n", "{\"on\":\"x\",\"1\":\"y\",\"~\":\"z\"}"); /* keys are the text as written */
     reads("query: .a == \"b\"\n", "{\"query\":\".a == \\\"b\\\"\"}");
@@ -85,8 +91,10 @@ static void blocks_and_flow(void **state)
 static void anchors_and_merge_keys(void **state)
 {
     (void)state;
-    reads("a: &x {p: 1, q: [2]}\nb: *x\nc:\n  <<: *x\n  p: 3\n", "{\"a\":{\"p\":1,\"q\":[2]},\"b\":{\"p\":1,\"q\":[2]},\"c\":{\"p\":3,\"q\":[2]}}");
-    reads("- &a {k: 1}\n- &b {k: 2, l: 2}\n- <<: [*a, *b]\n  m: 3", "[{\"k\":1},{\"k\":2,\"l\":2},{\"m\":3,\"k\":1,\"l\":2}]");
+    reads("a: &x {p: 1, q: [2]}\nb: *x\nc:\n  <<: *x\n  p: 3\n",
+          "{\"a\":{\"p\":1,\"q\":[2]},\"b\":{\"p\":1,\"q\":[2]},\"c\":{\"p\":3,\"q\":[2]}}");
+    reads("- &a {k: 1}\n- &b {k: 2, l: 2}\n- <<: [*a, *b]\n  m: 3",
+          "[{\"k\":1},{\"k\":2,\"l\":2},{\"m\":3,\"k\":1,\"l\":2}]");
     reads("- &a 1\n- *a\n- &a 2\n- *a", "[1,1,2,2]"); /* an anchor may be given again */
     reads("'<<': 1", "{\"<<\":1}");
     reads("- &a {x: 1}\n- &b {<<: *a, y: 2}\n- {<<: *b}", "[{\"x\":1},{\"y\":2,\"x\":1},{\"y\":2,\"x\":1}]");
@@ -118,7 +126,8 @@ static void expansion_is_bounded(void **state)
     buf_init(&b, BUF_NO_LIMIT);
     buf_adds(&b, "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 12; i++)
-        buf_addf(&b, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+        buf_addf(&b, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1,
+                 i - 1, i - 1, i - 1, i - 1);
     struct yaml_marks *m;
     assert_int_equal(yaml_parse(buf_str(&b), "bomb.yml", &d, &m, &e), ERR_TOO_BIG);
     assert_non_null(strstr(e.msg, "bomb.yml:"));
@@ -150,7 +159,11 @@ static void values_have_places(void **state)
     (void)state;
     struct json_doc *d;
     struct yaml_marks *m;
-    assert_int_equal(yaml_parse(STR("\xC3\xA9: {x: 1}\nres:\n  - kind: a\n    sel: &s {q: 'true'}\n  - {kind: b, sel: *s}\na/b~c: 1\n"), "f", &d, &m, NULL), 0);
+    assert_int_equal(
+        yaml_parse(
+            STR("\xC3\xA9: {x: 1}\nres:\n  - kind: a\n    sel: &s {q: 'true'}\n  - {kind: b, sel: *s}\na/b~c: 1\n"),
+            "f", &d, &m, NULL),
+        0);
     at(m, "", 1, 1);
     at(m, "/\xC3\xA9/x", 1, 8); /* columns are characters */
     at(m, "/res/0/kind", 3, 11);
