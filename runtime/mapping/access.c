@@ -68,7 +68,7 @@ int access_slice(struct ev *c, struct val t, struct val from, struct val to, str
         return cannot_index(c, t, slice_key(c, from, to));
     size_t len = t.kind == VAL_ARRAY ? val_len(c->heap, t) : utf8_count(val_text(t));
     if (!slice_bounds(from, to, len, &a, &b))
-        return ev_error(c, "Start and end indices of an array slice must be numbers");
+        return ev_error(c, "Array/string slice indices must be integers");
     if (t.kind == VAL_STRING) {
         *ret = slice_string(t, a, b);
         return EV_OK;
@@ -159,7 +159,7 @@ static int set_slice(struct ev *c, struct val t, struct val key, struct val v, s
     if (t.kind != VAL_ARRAY)
         return ev_error(c, "Cannot update field at object index of %s", val_kind_name(t.kind));
     if (!slice_bounds(member_of(key, "start"), member_of(key, "end"), val_len(c->heap, t), &from, &to))
-        return ev_error(c, "Start and end indices of an array slice must be numbers");
+        return ev_error(c, "Array/string slice indices must be integers");
     if (v.kind != VAL_ARRAY)
         return ev_error(c, "A slice of an array can only be assigned another array");
     struct val r = val_array(c->heap, val_len(c->heap, t) + val_len(c->heap, v));
@@ -256,7 +256,7 @@ static int delete_key(struct ev *c, struct val t, struct val key, struct val *re
         to = from + 1;
     } else if (key.kind == VAL_OBJECT) {
         if (!slice_bounds(member_of(key, "start"), member_of(key, "end"), n, &from, &to))
-            return ev_error(c, "Start and end indices of an array slice must be numbers");
+            return ev_error(c, "Array/string slice indices must be integers");
     } else {
         return ev_error(c, "Cannot delete %s element of array", val_kind_name(key.kind));
     }

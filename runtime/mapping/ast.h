@@ -80,6 +80,7 @@ struct def {
 struct node {
     uint8_t kind, op;
     bool optional; /* followed by '?' */
+    bool literal;  /* text of a string, which formats leave alone */
     bool single;   /* gives exactly one output or an error */
     bool constant; /* does not depend on its input or environment, cheap to fold */
     uint8_t call;  /* N_CALL */

@@ -60,11 +60,15 @@ static const char prelude_text[] =
 
 /* What jq 1.8 has beyond the above. */
 static const char *const jq_only[] = {
-    "get_jq_origin/0", "get_prog_origin/0", "builtins/0",     "lgamma_r/0", NULL,
+    "get_jq_origin/0", "get_prog_origin/0", NULL,
 };
 
+static int f_builtins(struct ev *c, struct val in, const struct val *args, struct val *ret);
+
+static const struct native natives_here[] = {{"builtins", 0, f_builtins, NULL}, {NULL}};
+
 static const struct native *const tables[] = {natives_core, natives_string, natives_form, natives_math,
-                                              natives_regex, natives_date};
+                                              natives_regex, natives_date,  natives_here};
 
 static struct def **prelude;
 static size_t prelude_n;
@@ -128,4 +132,17 @@ bool native_is_jq(struct str name, size_t nargs)
         if (strcmp(full, *b) == 0)
             return true;
     return false;
+}
+
+static int f_builtins(struct ev *c, struct val in, const struct val *args, struct val *ret)
+{
+    (void)in, (void)args;
+    struct val r = val_array(c->heap, 256);
+    for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+        for (const struct native *n = tables[t]; n->name && !c->heap->full; n++)
+            r = val_push(c->heap, r, val_fmt(c->heap, "%s/%d", n->name, n->nargs));
+    for (size_t i = 0; i < prelude_n && !c->heap->full; i++)
+        r = val_push(c->heap, r, val_fmt(c->heap, "%.*s/%zu", STR_FMT(prelude[i]->name), prelude[i]->nparams));
+    *ret = r;
+    return EV_OK;
 }

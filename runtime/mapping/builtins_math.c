@@ -136,6 +136,17 @@ VALUE(f_modf)
     return EV_OK;
 }
 
+VALUE(f_lgamma_r)
+{
+    (void)args;
+    int rc = number_required(c, in), sign = 0;
+    if (rc)
+        return rc;
+    double v = lgamma_r(val_double(in), &sign);
+    *ret = pair(c, v, sign);
+    return EV_OK;
+}
+
 VALUE(f_abs)
 {
     (void)args;
@@ -241,6 +252,7 @@ const struct native natives_math[] = {
     {"fma", 3, f_fma, NULL},
     {"frexp", 0, f_frexp, NULL},
     {"modf", 0, f_modf, NULL},
+    {"lgamma_r", 0, f_lgamma_r, NULL},
     {"infinite", 0, f_infinite, NULL},
     {"nan", 0, f_nan, NULL},
     {"isnan", 0, f_isnan, NULL},

@@ -353,7 +353,7 @@ static int part_value(struct ev *c, void *arg, struct val v, const struct path *
 static int string_part(struct ev *c, struct parts *s)
 {
     struct val v;
-    while (s->left && s->n->list[s->left - 1]->kind == N_CONST && s->n->list[s->left - 1]->v.kind == VAL_STRING) {
+    while (s->left && s->n->list[s->left - 1]->literal) {
         s->left--;
         s->texts[s->left] = s->n->list[s->left]->v;
     }
@@ -570,6 +570,7 @@ static int foreach_update(struct ev *c, void *arg, struct val v, const struct pa
     struct binding *b = f->b;
     f->state = v;
     f->path = keep_path(c, p);
+    f->any = true;
     if (!b->n->d)
         return ev_emit(c, b->out, b->arg, v, p);
     return eval(c, b->n->d, b->inner, v, p, b->out, b->arg);
@@ -580,8 +581,11 @@ static int foreach_body(struct ev *c, struct binding *b)
     struct fold *f = b->more;
     struct binding *before = f->b;
     f->b = b;
+    f->any = false;
     int rc = eval(c, b->n->c, b->inner, f->state, f->path, foreach_update, f);
     f->b = before;
+    if (!rc && !f->any)
+        f->state = VNULL; /* jq takes the state out for the round: an update without output leaves null */
     return rc;
 }
 
@@ -803,7 +807,7 @@ static int single_string(struct ev *c, const struct node *n, const struct env *e
         return ev_emit(c, NULL, NULL, in, NULL);
     for (size_t i = n->n; i--;) {
         const struct node *part = n->list[i];
-        if (part->kind == N_CONST && part->v.kind == VAL_STRING) {
+        if (part->literal) {
             texts[i] = part->v;
             continue;
         }

@@ -164,7 +164,9 @@ static struct node *parse_string(struct parser *p, struct str format)
             break;
         }
         if (text.n || part == PART_END) {
-            list_add(p, s, constant_text(p, buf_str(&text)));
+            struct node *piece = constant_text(p, buf_str(&text));
+            piece->literal = true;
+            list_add(p, s, piece);
             buf_reset(&text);
         }
         if (part == PART_END)
@@ -180,9 +182,10 @@ static struct node *parse_string(struct parser *p, struct str format)
     }
     buf_done(&text);
     next(p);
-    if (!p->message && s->n == 1 && s->list[0]->kind == N_CONST)
-        return s->list[0];
-    return s;
+    if (p->message || s->n != 1 || !s->list[0]->literal)
+        return s;
+    s->list[0]->literal = false; /* the string as a whole is a value like any other */
+    return s->list[0];
 }
 
 /* At T_FORMAT: "@name" alone, or before a string. */
@@ -398,6 +401,12 @@ static struct node *parse_call(struct parser *p)
     struct node *n = new_node(p, N_CALL, NULL, NULL);
     n->name = arena_str(p->arena, p->tok.text);
     next(p);
+    bool null = str_is(n->name, "null"), yes = str_is(n->name, "true");
+    if ((null || yes || str_is(n->name, "false")) && !is_op(p, "(")) {
+        n->kind = N_CONST;
+        n->v = null ? VNULL : val_bool(yes);
+        return n;
+    }
     if (accept(p, "(")) {
         do
             list_add(p, n, parse_query(p));

@@ -138,7 +138,7 @@ double val_double(struct val v) { return v.rep == REP_TEXT ? num_double(val_text
 static int shortest(double d, char digits[20], int *point)
 {
     char text[40];
-    for (int prec = 15;; prec++) {
+    for (int prec = d < 1e-300 ? 1 : 15;; prec++) { /* subnormal numbers have fewer than 15 digits */
         snprintf(text, sizeof(text), "%.*e", prec - 1, d);
         if (prec == 17 || strtod(text, NULL) == d)
             break;
