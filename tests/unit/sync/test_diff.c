@@ -63,7 +63,7 @@ static void groups_are_of_one_blueprint_and_at_most_fifty(void **state)
     struct mapped_entity *e = xcalloc(N, sizeof(*e));
     struct diff_item *items = xcalloc(N, sizeof(*items));
     size_t *order = xcalloc(N, sizeof(*order)), *ends = xcalloc(N, sizeof(*ends));
-    char ids[N][8];
+    char ids[N][12];
     for (int i = 0; i < N; i++) {
         snprintf(ids[i], sizeof(ids[i]), "%d", i);
         e[i] = entity(i % 13 ? "a" : "b", ids[i], NULL); /* 120 of a, 10 of b */
