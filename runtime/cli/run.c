@@ -104,23 +104,19 @@ static void on_progress(void *arg, const struct resync_report *r)
     progress_update(a->progress, r);
 }
 
-/* What a script raises may hold anything: secrets are masked on the way out, as in the log. */
 static void print_report(const struct app *a, const struct resync_report *r)
 {
-    struct buf text, masked;
+    struct buf text;
     buf_init(&text, BUF_NO_LIMIT);
-    buf_init(&masked, BUF_NO_LIMIT);
     if (a->opts->json) {
         resync_report_write(r, &text);
         buf_addc(&text, '\n');
     } else {
         progress_summary(&text, r);
     }
-    mask_text(&masked, buf_str(&text), MASK_FULL);
-    fputs(buf_cstr(&masked), stdout);
+    fputs(buf_cstr(&text), stdout);
     fflush(stdout);
     buf_done(&text);
-    buf_done(&masked);
 }
 
 static void on_resync_done(void *arg, const struct resync_report *r)

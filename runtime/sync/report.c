@@ -5,10 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "json/write.h"
 
 enum { EXIT_OK = 0, EXIT_RUN_FAILED = 1, EXIT_WITH_ERRORS = 4, EXIT_HELD_BACK = 5 };
+
+/* The summary is data on stdout and may hold what a script raised: secrets are hidden when a text is kept. */
+static char *masked(const char *text)
+{
+    struct buf out;
+    buf_init(&out, BUF_NO_LIMIT);
+    mask_text(&out, str_of(text), MASK_FULL);
+    return buf_take(&out, NULL);
+}
 
 static bool same(const char *a, const char *b) { return strcmp(a ? a : "", b ? b : "") == 0; }
 
@@ -16,23 +27,29 @@ void report_error(struct resource_report *r, const char *where, const char *mess
 {
     if (count == 0)
         return;
+    bool last = r->nerrors >= REPORT_ERRORS_MAX - 1;
+    char *text = masked(message), *place = where ? masked(where) : NULL;
     for (size_t i = 0; i < r->nerrors; i++) {
-        if (same(r->errors[i].message, message) && same(r->errors[i].where, where)) {
+        if (same(r->errors[i].message, text) && same(r->errors[i].where, place)) {
             r->errors[i].count += count;
-            return;
+            goto out;
         }
     }
     if (r->nerrors == REPORT_ERRORS_MAX) {
         r->errors[r->nerrors - 1].count += count;
-        return;
+        goto out;
     }
     r->errors = xrealloc(r->errors, (r->nerrors + 1) * sizeof(*r->errors));
-    bool last = r->nerrors == REPORT_ERRORS_MAX - 1;
     r->errors[r->nerrors++] = (struct resource_error){
-        .message = xstrdup(last ? "further errors; the log has them" : message),
-        .where = where && !last ? xstrdup(where) : NULL,
+        .message = last ? xstrdup("further errors; the log has them") : text,
+        .where = last ? NULL : place,
         .count = count,
     };
+    if (!last)
+        return; /* both texts are kept */
+out:
+    free(text);
+    free(place);
 }
 
 size_t report_error_count(const struct resource_report *r)
@@ -52,7 +69,7 @@ void report_resources(struct resync_report *r, size_t n)
 void report_fail(struct resync_report *r, const char *message)
 {
     if (!r->failure)
-        r->failure = xstrdup(message);
+        r->failure = masked(message);
 }
 
 void report_close(struct resync_report *r, int forced)
