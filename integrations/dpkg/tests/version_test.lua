@@ -22,3 +22,4 @@ for _, pair in ipairs(SAME) do
 end
 
 ocean.define { type = "version-test", blueprints = {}, mapping = { resources = {} } }
+ocean.on_resync(function() return {} end)
