@@ -25,7 +25,7 @@ trap 'rm -rf "$DIR"' EXIT
 for name in $(compgen -e); do
     case $name in OCEAN* | APPLICATION__*) unset "$name" ;; esac
 done
-export OCEAN_LOG=sync.misconfig=error # many packages have no home page, which is no news here
+export OCEAN_LOG=sync.mapping=error # many packages have no home page, which is no news here
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then BOLD=$'\e[1m' PLAIN=$'\e[0m'; else BOLD='' PLAIN=''; fi
 headline() { printf '\n%s== %s%s\n' "$BOLD" "$*" "$PLAIN"; }
