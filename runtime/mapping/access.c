@@ -136,8 +136,14 @@ int access_get(struct ev *c, struct val t, struct val key, struct val *ret)
     return cannot_index(c, t, key);
 }
 
+#define PATH_MAX_KEYS 10000
+
+static int too_long(struct ev *c) { return ev_error(c, "Path too deep"); }
+
 int access_getpath(struct ev *c, struct val t, const struct val *keys, size_t n, struct val *ret)
 {
+    if (n > PATH_MAX_KEYS)
+        return too_long(c);
     for (size_t i = 0; i < n; i++) {
         if (t.kind == VAL_NULL)
             break;
@@ -206,6 +212,8 @@ static int set_one(struct ev *c, struct val t, struct val key, struct val v, str
 
 int access_set(struct ev *c, struct val t, const struct val *keys, size_t n, struct val v, struct val *ret)
 {
+    if (n > PATH_MAX_KEYS)
+        return too_long(c);
     if (n == 0) {
         *ret = v;
         return EV_OK;
@@ -229,74 +237,90 @@ int access_set(struct ev *c, struct val t, const struct val *keys, size_t n, str
 
 /* Deleting --------------------------------------------------------------------------------------------------------- */
 
-static int delete_key(struct ev *c, struct val t, struct val key, struct val *ret)
+static int delete_from_object(struct ev *c, struct val t, const struct val *keys, size_t n, struct val *ret)
 {
-    size_t from = 0, to = 0, i = 0;
-    if (t.kind == VAL_NULL) {
-        *ret = t;
-        return EV_OK;
+    for (size_t i = 0; i < n && !c->heap->full; i++) {
+        if (keys[i].kind != VAL_STRING)
+            return ev_error(c, "Cannot delete %s field of object", val_kind_name(keys[i].kind));
+        t = val_drop(c->heap, t, keys[i]);
     }
-    if (t.kind == VAL_OBJECT) {
-        if (key.kind != VAL_STRING)
-            return ev_error(c, "Cannot delete %s field of object", val_kind_name(key.kind));
-        *ret = val_drop(c->heap, t, key);
+    *ret = t;
+    return EV_OK;
+}
+
+/* Positions are those before anything is deleted. */
+static int delete_from_array(struct ev *c, struct val t, const struct val *keys, size_t n, struct val *ret)
+{
+    size_t len = val_len(c->heap, t), from, to, i = 0;
+    bool *gone = heap_alloc(c->heap, len + 1);
+    if (!gone)
         return EV_OK;
-    }
-    if (t.kind != VAL_ARRAY)
-        return ev_error(c, "Cannot delete %s from %s", key.kind == VAL_STRING ? "fields" : "elements", val_kind_name(t.kind));
-    size_t n = val_len(c->heap, t);
-    if (key.kind == VAL_NUMBER) {
-        double d = val_double(key);
-        d = d < 0 ? trunc(d) + (double)n : trunc(d);
-        if (!(d >= 0 && d < (double)n)) {
-            *ret = t;
-            return EV_OK;
+    memset(gone, 0, len + 1);
+    for (size_t k = 0; k < n; k++) {
+        if (keys[k].kind == VAL_NUMBER) {
+            double d = val_double(keys[k]);
+            d = d < 0 ? trunc(d) + (double)len : trunc(d);
+            if (d >= 0 && d < (double)len)
+                gone[(size_t)d] = true;
+        } else if (keys[k].kind == VAL_OBJECT) {
+            if (!slice_bounds(member_of(keys[k], "start"), member_of(keys[k], "end"), len, &from, &to))
+                return ev_error(c, "Array/string slice indices must be integers");
+            memset(gone + from, 1, to - from);
+        } else {
+            return ev_error(c, "Cannot delete %s element of array", val_kind_name(keys[k].kind));
         }
-        from = (size_t)d;
-        to = from + 1;
-    } else if (key.kind == VAL_OBJECT) {
-        if (!slice_bounds(member_of(key, "start"), member_of(key, "end"), n, &from, &to))
-            return ev_error(c, "Array/string slice indices must be integers");
-    } else {
-        return ev_error(c, "Cannot delete %s element of array", val_kind_name(key.kind));
     }
-    struct val r = val_array(c->heap, n);
+    struct val r = val_array(c->heap, len);
     for (struct val_iter it = val_iter(c->heap, t); val_next(&it) && !c->heap->full; i++)
-        if (i < from || i >= to)
+        if (!gone[i])
             r = val_push(c->heap, r, it.v);
     *ret = r;
     return EV_OK;
 }
 
-static int delete_path(struct ev *c, struct val t, struct val path, size_t at, struct val *ret)
+static int delete_keys(struct ev *c, struct val t, const struct val *keys, size_t n, struct val *ret)
 {
-    size_t n = val_len(c->heap, path);
-    if (ev_step(c))
-        return EV_FATAL;
+    *ret = t;
+    if (!n || t.kind == VAL_NULL)
+        return EV_OK;
+    if (t.kind == VAL_OBJECT)
+        return delete_from_object(c, t, keys, n, ret);
+    if (t.kind == VAL_ARRAY)
+        return delete_from_array(c, t, keys, n, ret);
+    return ev_error(c, "Cannot delete %s from %s", keys[0].kind == VAL_STRING ? "fields" : "elements", val_kind_name(t.kind));
+}
+
+/* Paths are sorted and share their first `at` keys. What ends here is deleted at once, after what lies deeper. */
+static int delete_sorted(struct ev *c, struct val t, const struct val *paths, size_t n, size_t at, struct val *ret)
+{
+    int rc = ev_step(c);
+    if (rc || t.kind == VAL_NULL) {
+        *ret = t;
+        return rc;
+    }
     if ((char *)__builtin_frame_address(0) < c->stack_end) {
         c->fatal = FATAL_STACK;
         return EV_FATAL;
     }
-    if (at >= n) {
-        *ret = VNULL;
+    struct val *keys = heap_alloc(c->heap, n * sizeof(*keys));
+    size_t nkeys = 0;
+    if (!keys)
         return EV_OK;
+    for (size_t i = 0, end; i < n && !rc && !c->heap->full; i = end) {
+        struct val key = val_at(paths[i], at), child;
+        for (end = i + 1; end < n && val_eq(c->heap, val_at(paths[end], at), key); end++)
+            ;
+        if (val_len(c->heap, paths[i]) == at + 1) {
+            keys[nkeys++] = key; /* the shortest of the group comes first and takes the others along */
+            continue;
+        }
+        rc = access_get(c, t, key, &child);
+        if (!rc && child.kind != VAL_NULL)
+            rc = delete_sorted(c, child, paths + i, end - i, at + 1, &child);
+        if (!rc && child.kind != VAL_NULL)
+            rc = set_one(c, t, key, child, &t);
     }
-    struct val key = val_at(path, at), child;
-    if (t.kind == VAL_NULL) {
-        *ret = t;
-        return EV_OK;
-    }
-    if (at + 1 == n)
-        return delete_key(c, t, key, ret);
-    int rc = access_get(c, t, key, &child);
-    if (rc)
-        return rc;
-    if (child.kind == VAL_NULL) {
-        *ret = t;
-        return EV_OK;
-    }
-    rc = delete_path(c, child, path, at + 1, &child);
-    return rc ? rc : set_one(c, t, key, child, ret);
+    return rc ? rc : delete_keys(c, t, keys, nkeys, ret);
 }
 
 static int by_value(const void *a, const void *b, void *h)
@@ -312,21 +336,19 @@ int access_delete(struct ev *c, struct val t, struct val paths, struct val *ret)
     for (struct val_iter it = val_iter(c->heap, paths); val_next(&it) && !c->heap->full;) {
         if (it.v.kind != VAL_ARRAY)
             return ev_error(c, "Path must be specified as an array");
+        if (val_len(c->heap, it.v) > PATH_MAX_KEYS)
+            return too_long(c);
         list = val_push(c->heap, list, it.v);
     }
-    if (c->heap->full) {
+    *ret = t;
+    if (c->heap->full || !list.n)
+        return EV_OK;
+    qsort_r(list.arr->v, list.n, sizeof(struct val), by_value, c->heap);
+    if (val_len(c->heap, list.arr->v[0]) == 0) {
         *ret = VNULL;
         return EV_OK;
     }
-    qsort_r(list.arr->v, list.n, sizeof(struct val), by_value, c->heap);
-    /* From the last to the first, so that indices still to come stay true. */
-    for (size_t i = list.n; i--;) {
-        int rc = delete_path(c, t, list.arr->v[i], 0, &t);
-        if (rc)
-            return rc;
-    }
-    *ret = t;
-    return EV_OK;
+    return delete_sorted(c, t, list.arr->v, list.n, 0, ret);
 }
 
 struct val path_array(struct ev *c, const struct path *p)

@@ -1,6 +1,6 @@
 /* ast.h: a jq expression as a tree: lexer, parser, binding.
  *
- * jq_parse turns text into a tree in an arena; jq_bind resolves names to distances in the chain of environments that the
+ * ast_parse turns text into a tree in an arena; ast_bind resolves names to distances in the chain of environments that the
  * evaluator keeps, finds natives, and marks what only libjq knows. A bound tree is immutable: any thread may evaluate it.
  * The grammar is jq 1.8's without modules, which are refused (design.md section 5). */
 #pragma once
@@ -97,19 +97,19 @@ struct node {
 };
 
 /* A message with column and caret line in *ret_msg (arena). Returns NULL on failure. */
-struct node *jq_parse(struct arena *a, struct heap *h, struct str text, const char **ret_msg);
+struct node *ast_parse(struct arena *a, struct heap *h, struct str text, const char **ret_msg);
 /* A file of definitions only (the prelude): appends them to `defs`. */
-size_t jq_parse_defs(struct arena *a, struct heap *h, struct str text, struct def ***ret);
+size_t ast_parse_defs(struct arena *a, struct heap *h, struct str text, struct def ***ret);
 
 struct bind_result {
     const char *message; /* it does not compile: why (column and caret) */
     const char *libjq;   /* needs libjq: why; NULL: native */
 };
-void jq_bind(struct arena *a, struct str text, struct node *n, struct bind_result *ret);
+void ast_bind(struct arena *a, struct str text, struct node *n, struct bind_result *ret);
 /* The same for a definition of the prelude. */
-void jq_bind_def(struct arena *a, struct str text, struct def *d, struct bind_result *ret);
+void ast_bind_def(struct arena *a, struct str text, struct def *d, struct bind_result *ret);
 /* "message at column N:\n    text\n    ^" */
-const char *jq_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
+const char *ast_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Lexer ------------------------------------------------------------------------------------------------------------ */

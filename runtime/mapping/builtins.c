@@ -97,14 +97,14 @@ static void load_prelude(void)
     static struct heap heap;
     struct arena *a = arena_new(0);
     heap_init(&heap, EV_HEAP_MAX);
-    prelude_n = jq_parse_defs(a, &heap, STR(prelude_text), &prelude);
+    prelude_n = ast_parse_defs(a, &heap, STR(prelude_text), &prelude);
     if (!prelude_n) {
         fprintf(stderr, "ocean-run: the jq prelude does not parse\n");
         abort();
     }
     for (size_t i = 0; i < prelude_n; i++) {
         struct bind_result r = {0};
-        jq_bind_def(a, STR(prelude_text), prelude[i], &r);
+        ast_bind_def(a, STR(prelude_text), prelude[i], &r);
         if (r.message) {
             fprintf(stderr, "ocean-run: the jq prelude: %s\n", r.message);
             abort();

@@ -168,7 +168,7 @@ VALUE(f_implode)
     char *p = heap_alloc(c->heap, val_len(c->heap, in) * 4);
     size_t n = 0;
     for (struct val_iter it = val_iter(c->heap, in); p && val_next(&it);) {
-        if (it.v.kind != VAL_NUMBER)
+        if (it.v.kind != VAL_NUMBER || isnan(val_double(it.v)))
             return ev_error(c, "%s can't be imploded, unicode codepoint needs to be numeric", ev_shown(c, it.v));
         double d = val_double(it.v);
         uint32_t u = d >= 0 && d <= 0x10FFFF && !(d >= 0xD800 && d < 0xE000) ? (uint32_t)d : 0xFFFD;

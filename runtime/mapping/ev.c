@@ -19,7 +19,7 @@
 #else
 #define STACK_LARGE ((size_t)256 << 20)
 #endif
-#define STACK_RESERVE ((size_t)512 << 10) /* for what runs below the check: libc, value walkers */
+#define STACK_RESERVE ((size_t)32 << 20) /* for what runs below the check: walkers of values 10,000 levels deep */
 
 void ev_init(struct ev *c, struct heap *h)
 {
@@ -129,17 +129,24 @@ static enum ev_first run(struct run *r)
     struct ev *c = r->c;
     c->stack_end = (char *)__builtin_frame_address(0) - STACK_SMALL;
     long steps = c->steps;
-    run_once(r);
-    if (r->result != FIRST_FATAL || c->fatal != FATAL_STACK || r->out)
-        return r->result;
+    /* All outputs are wanted once only, so there is no starting again: the large stack from the beginning. */
+    if (!r->out) {
+        run_once(r);
+        if (r->result != FIRST_FATAL || c->fatal != FATAL_STACK)
+            return r->result;
+    }
     pthread_attr_t attr;
     pthread_t t;
     void *stack = mmap(NULL, STACK_LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return r->result;
+    if (stack == MAP_FAILED) {
+        c->fatal = FATAL_STACK;
+        return FIRST_FATAL;
+    }
     pthread_attr_init(&attr);
     pthread_attr_setstack(&attr, stack, STACK_LARGE);
     c->steps = steps;
+    c->fatal = FATAL_STACK;
+    r->result = FIRST_FATAL;
     if (pthread_create(&t, &attr, run_deep, r) == 0)
         pthread_join(t, NULL);
     pthread_attr_destroy(&attr);

@@ -8,13 +8,15 @@
 #include "mapping/builtins.h"
 #include "mapping/quotes.h"
 
+#define FOLD_MAX ((size_t)1 << 20)
+
 static bool compile(struct expr_space *s, struct str text, struct expr *x)
 {
     const char *message = NULL;
-    struct node *n = jq_parse(s->arena, &s->heap, text, &message);
+    struct node *n = ast_parse(s->arena, &s->heap, text, &message);
     struct bind_result r = {0};
     if (n) {
-        jq_bind(s->arena, text, n, &r);
+        ast_bind(s->arena, text, n, &r);
         message = r.message;
     }
     if (message) {
@@ -29,26 +31,37 @@ static bool compile(struct expr_space *s, struct str text, struct expr *x)
     return true;
 }
 
+/* Into the plan's own memory, computed numbers staying computed. */
+static struct val copy(struct heap *h, struct val v)
+{
+    struct val r = v;
+    if (v.kind == VAL_STRING || val_is_text_number(v)) {
+        r.s = val_string(h, val_text(v)).s;
+    } else if (v.kind == VAL_ARRAY) {
+        r = val_array(h, val_len(h, v));
+        for (struct val_iter it = val_iter(h, v); val_next(&it);)
+            r = val_push(h, r, copy(h, it.v));
+    } else if (v.kind == VAL_OBJECT) {
+        r = val_object(h, val_len(h, v));
+        for (struct val_iter it = val_iter(h, v); val_next(&it);)
+            r = val_set(h, r, copy(h, it.key), copy(h, it.v));
+    }
+    return r;
+}
+
 static void fold(struct expr_space *s, struct expr *x)
 {
     struct ev c;
     struct heap *scratch = xcalloc(1, sizeof(*scratch));
-    heap_init(scratch, (size_t)1 << 20);
+    heap_init(scratch, FOLD_MAX);
     ev_init(&c, scratch);
     ev_begin(&c);
     c.steps = 10000;
     struct val v;
-    if (ev_first(&c, x->node, VNULL, &v) == FIRST_VALUE) {
-        struct buf text;
-        struct str msg;
-        buf_init(&text, (size_t)1 << 20);
-        val_write(scratch, &text, v);
-        /* Through its text into the plan's own memory, numbers keep theirs. */
-        if (!text.failed && val_parse(&s->heap, buf_str(&text), &x->value, &msg) == 0) {
-            val_freeze(x->value);
-            x->how = EXPR_CONST;
-        }
-        buf_done(&text);
+    if (ev_first(&c, x->node, VNULL, &v) == FIRST_VALUE && scratch->used < FOLD_MAX) {
+        x->value = copy(&s->heap, v);
+        val_freeze(x->value);
+        x->how = EXPR_CONST;
     }
     ev_done(&c);
     heap_done(scratch);

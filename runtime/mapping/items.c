@@ -72,7 +72,7 @@ void items_compile(struct plan *p, struct str expr)
     struct arena *a = p->space.arena;
     if (!derive_path(expr, &path))
         return;
-    struct node *n = jq_parse(a, &p->space.heap, arena_str(a, path), &message);
+    struct node *n = ast_parse(a, &p->space.heap, arena_str(a, path), &message);
     size_t count = 0;
     for (const struct node *x = n; x && x->kind != N_IDENTITY; x = x->a, count++)
         if (x->kind != N_INDEX && x->kind != N_SLICE)

@@ -45,7 +45,7 @@ static void refuse(struct binder *b, const struct node *n, const char *what, str
     char count[16] = "";
     if (nargs >= 0)
         snprintf(count, sizeof(count), "/%d", nargs);
-    b->res->message = jq_complaint(b->arena, b->text, n->at, "%.*s%s %s", STR_FMT(name), count, what);
+    b->res->message = ast_complaint(b->arena, b->text, n->at, "%.*s%s %s", STR_FMT(name), count, what);
 }
 
 static bool forbidden(struct str name)
@@ -296,13 +296,13 @@ static void bind(struct binder *b, struct node *n, const struct scope *s)
     }
 }
 
-void jq_bind(struct arena *a, struct str text, struct node *n, struct bind_result *ret)
+void ast_bind(struct arena *a, struct str text, struct node *n, struct bind_result *ret)
 {
     struct binder b = {.arena = a, .text = text, .res = ret};
     bind(&b, n, NULL);
 }
 
-void jq_bind_def(struct arena *a, struct str text, struct def *d, struct bind_result *ret)
+void ast_bind_def(struct arena *a, struct str text, struct def *d, struct bind_result *ret)
 {
     struct binder b = {.arena = a, .text = text, .res = ret};
     bind_def(&b, d, NULL);

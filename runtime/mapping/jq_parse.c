@@ -19,7 +19,7 @@ static struct node *parse_query(struct parser *p);
 static struct node *parse_expr(struct parser *p, int min);
 static struct node *parse_unary(struct parser *p);
 
-const char *jq_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
+const char *ast_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
 {
     struct buf b;
     buf_init(&b, BUF_NO_LIMIT);
@@ -49,7 +49,7 @@ const char *jq_complaint(struct arena *a, struct str text, size_t at, const char
 static void fail_at(struct parser *p, size_t at, const char *what)
 {
     if (!p->message)
-        p->message = jq_complaint(p->arena, p->lex.src, at, "%s", what);
+        p->message = ast_complaint(p->arena, p->lex.src, at, "%s", what);
     p->lex.pos = p->lex.src.n;
     p->tok = (struct token){.kind = T_END, .at = p->lex.src.n};
 }
@@ -751,7 +751,7 @@ static struct node *parse_query_from(struct parser *p, int min)
 
 static struct node *parse_query(struct parser *p) { return parse_query_from(p, 1); }
 
-struct node *jq_parse(struct arena *a, struct heap *h, struct str text, const char **ret_msg)
+struct node *ast_parse(struct arena *a, struct heap *h, struct str text, const char **ret_msg)
 {
     struct parser p = {.arena = a, .heap = h, .lex = {.src = text}};
     next(&p);
@@ -769,7 +769,7 @@ struct node *jq_parse(struct arena *a, struct heap *h, struct str text, const ch
     return n;
 }
 
-size_t jq_parse_defs(struct arena *a, struct heap *h, struct str text, struct def ***ret)
+size_t ast_parse_defs(struct arena *a, struct heap *h, struct str text, struct def ***ret)
 {
     struct parser p = {.arena = a, .heap = h, .lex = {.src = text}};
     size_t n = 0, cap = 0;

@@ -180,7 +180,7 @@ static int modulo(struct ev *c, struct val a, struct val b, struct val *ret)
     /* Of the magnitudes, so that the smallest integer cannot trap; the sign is the dividend's. */
     uint64_t ux = ix < 0 ? 0 - (uint64_t)ix : (uint64_t)ix, uy = iy < 0 ? 0 - (uint64_t)iy : (uint64_t)iy;
     double r = (double)(ux % uy);
-    *ret = val_num(ix < 0 ? -r : r);
+    *ret = val_num(ix < 0 && r != 0 ? -r : r);
     return EV_OK;
 }
 

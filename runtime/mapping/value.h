@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "json/json.h"
 
-#define VAL_DEPTH_MAX 10000
+#define VAL_DEPTH_MAX 10001 /* a scalar at level 10,001 counts as inside 10,000 containers */
 
 /* In jq's order of types. */
 enum val_kind { VAL_NULL, VAL_FALSE, VAL_TRUE, VAL_NUMBER, VAL_STRING, VAL_ARRAY, VAL_OBJECT };
