@@ -48,8 +48,7 @@ int http_explain(struct err *e, const struct http_req *r, CURLcode rc)
     switch (r->stop) {
     case STOP_TOO_BIG:
         return ERR(e, ERR_TOO_BIG,
-                   "%s %s: the answer is larger than %zu bytes: ask for smaller pages or raise the "
-                   "limit",
+                   "%s %s: the answer is larger than %zu bytes: ask for smaller pages or raise max_size",
                    r->method, url, r->max_size);
     case STOP_HEADERS:
         return ERR(e, ERR_TRANSPORT, "%s %s: the answer's headers are larger than %zu bytes", r->method, url,
