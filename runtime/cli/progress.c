@@ -94,6 +94,20 @@ static void log_ended(struct progress *p, const struct resync_report *r)
     }
 }
 
+/* What is zero is left out, so that the rate still fits into 80 columns; failures are always told. */
+static void add_counters(struct buf *line, const struct resource_report *x)
+{
+    const struct {
+        const char *name;
+        size_t n;
+    } optional[] = {{"created", x->created}, {"updated", x->updated}, {"unchanged", x->unchanged}, {"filtered", x->filtered}};
+    buf_addf(line, "%s-%d  fetched %zu  mapped %zu", x->kind, x->index, x->extracted, x->mapped);
+    for (size_t i = 0; i < ARRAY_LEN(optional); i++)
+        if (optional[i].n)
+            buf_addf(line, "  %s %zu", optional[i].name, optional[i].n);
+    buf_addf(line, "  failed %zu", x->rejected + x->unmappable);
+}
+
 void progress_update(struct progress *p, const struct resync_report *r)
 {
     if (!p->live) {
@@ -115,8 +129,7 @@ void progress_update(struct progress *p, const struct resync_report *r)
     double seconds = (double)(now - p->resource_ms) / 1000.0;
     erase();
     buf_reset(&p->line);
-    buf_addf(&p->line, "%s-%d  fetched %zu  mapped %zu  created %zu  updated %zu  unchanged %zu  failed %zu", x->kind,
-             x->index, x->extracted, x->mapped, x->created, x->updated, x->unchanged, x->rejected);
+    add_counters(&p->line, x);
     if (seconds > 0.2)
         buf_addf(&p->line, "  %.0f/s", (double)x->extracted / seconds);
     size_t width = terminal_width();
