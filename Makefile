@@ -94,7 +94,7 @@ CORPUS_BIN := $(patsubst tests/corpus/%.c,$(B)/corpus/%,$(wildcard tests/corpus/
 $(B)/corpus/%: tests/corpus/%.c $(foreach f,mapping config json io base,$(B)/$(f).a)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -MMD -MP -o $@ $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
-$(B)/bench/%: tests/bench/%.c $(B)/io.a $(B)/base.a
+$(B)/bench/%: tests/bench/%.c $(foreach f,$(use_mapping),$(B)/$(f).a)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
@@ -139,8 +139,9 @@ build/fuzz/bin/%: tests/fuzz/fuzz_%.c $(FUZZ_LIBS:%=$(B)/%.a)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 .PHONY: bench
-bench: deps-build ## start-up, first load and unchanged resync of 100,000 entities, peak memory
-	@$(MAKE) --no-print-directory $(PAR) build build/rel/bench/third_party
+bench: deps-build ## mapping, start-up, first load and unchanged resync of 100,000 entities, peak memory
+	@$(MAKE) --no-print-directory $(PAR) build build/rel/bench/third_party build/rel/bench/mapping
+	@build/rel/bench/mapping
 	@BUILD=build tests/bench/run.py
 
 .PHONY: lint
