@@ -100,9 +100,10 @@ int access_indices(struct ev *c, struct val in, struct val of, struct val *ret)
     return EV_OK;
 }
 
+/* A slice names both its ends; a missing one is no number, so the slice is refused. */
 static struct val member_of(struct val o, const char *name)
 {
-    struct val v = VNULL;
+    struct val v = val_bool(false);
     val_find(o, str_of(name), &v);
     return v;
 }
@@ -123,8 +124,6 @@ int access_get(struct ev *c, struct val t, struct val key, struct val *ret)
     }
     if (key.kind == VAL_OBJECT && (t.kind == VAL_ARRAY || t.kind == VAL_STRING || t.kind == VAL_NULL)) {
         struct val from = member_of(key, "start"), to = member_of(key, "end");
-        if (t.kind == VAL_ARRAY && val_len(c->heap, key) == 0)
-            return ev_error(c, "Array/string slice indices must be integers");
         return access_slice(c, t, from, to, ret);
     }
     if (t.kind == VAL_ARRAY && key.kind == VAL_ARRAY)

@@ -70,6 +70,7 @@ static const struct native natives_here[] = {{"builtins", 0, f_builtins, NULL}, 
 static const struct native *const tables[] = {natives_core, natives_string, natives_form, natives_math,
                                               natives_regex, natives_date,  natives_here};
 
+static struct arena *prelude_arena;
 static struct def **prelude;
 static size_t prelude_n;
 static pthread_once_t prelude_once = PTHREAD_ONCE_INIT;
@@ -95,7 +96,7 @@ static struct def *find(struct str name, size_t nargs)
 static void load_prelude(void)
 {
     static struct heap heap;
-    struct arena *a = arena_new(0);
+    struct arena *a = prelude_arena = arena_new(0);
     heap_init(&heap, EV_HEAP_MAX);
     prelude_n = ast_parse_defs(a, &heap, STR(prelude_text), &prelude);
     if (!prelude_n) {

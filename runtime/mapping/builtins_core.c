@@ -177,9 +177,8 @@ static int contains(struct ev *c, struct val a, struct val b, bool *ret)
     if (ev_step(c))
         return EV_FATAL;
     if (a.kind != b.kind) {
-        bool booleans = a.kind >= VAL_FALSE && a.kind <= VAL_TRUE && b.kind >= VAL_FALSE && b.kind <= VAL_TRUE;
         *ret = false;
-        return booleans ? EV_OK : -1;
+        return -1;
     }
     *ret = true;
     if (a.kind == VAL_STRING) {
@@ -276,9 +275,17 @@ VALUE(f_flatten)
 
 VALUE(f_flatten_depth)
 {
-    if (args[0].kind != VAL_NUMBER)
-        return ev_error(c, "flatten depth must be a number");
-    return flatten(c, in, val_double(args[0]), ret);
+    struct val less;
+    if (args[0].kind == VAL_NUMBER)
+        return flatten(c, in, val_double(args[0]), ret);
+    if (val_cmp(c->heap, args[0], val_num(0)) < 0)
+        return flatten(c, in, -1, ret);
+    /* Any other depth is an error only where one has to be taken off it. */
+    int rc = in.kind < VAL_ARRAY ? flatten(c, in, 0, ret) : EV_OK;
+    for (struct val_iter it = val_iter(c->heap, in); !rc && val_next(&it);)
+        if (it.v.kind == VAL_ARRAY)
+            rc = op_binary(c, OP_SUB, args[0], val_num(1), &less);
+    return rc ? rc : flatten(c, in, 0, ret);
 }
 
 struct sortable {

@@ -59,7 +59,7 @@ VALUE(f_gmtime)
     (void)args;
     struct tm t;
     if (in.kind != VAL_NUMBER)
-        return ev_error(c, "gmtime() requires a number");
+        return ev_error(c, "gmtime() requires numeric inputs");
     double d = val_double(in);
     int rc = gmtime_of(c, d, &t);
     if (!rc)

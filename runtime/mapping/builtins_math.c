@@ -150,14 +150,8 @@ VALUE(f_lgamma_r)
 VALUE(f_abs)
 {
     (void)args;
-    int rc = EV_OK;
-    if (in.kind == VAL_NUMBER && val_double(in) < 0)
-        rc = op_negate(c, in, ret);
-    else if (in.kind == VAL_NUMBER || in.kind == VAL_STRING)
-        *ret = in;
-    else
-        rc = ev_error(c, "%s has no absolute value", ev_shown(c, in));
-    return rc;
+    *ret = in;
+    return val_cmp(c->heap, in, val_num(0)) < 0 ? op_negate(c, in, ret) : EV_OK; /* what sorts before 0 is negated */
 }
 
 VALUE(f_infinite)
@@ -177,12 +171,9 @@ VALUE(f_nan)
 #define IS(name, test)                                                                                                  \
     VALUE(name)                                                                                                         \
     {                                                                                                                   \
-        (void)args;                                                                                                     \
-        int rc = number_required(c, in);                                                                                \
-        if (rc)                                                                                                         \
-            return rc;                                                                                                  \
-        double x = val_double(in);                                                                                      \
-        *ret = val_bool(test);                                                                                          \
+        (void)c, (void)args;                                                                                            \
+        double x = in.kind == VAL_NUMBER ? val_double(in) : 0;                                                          \
+        *ret = val_bool(in.kind == VAL_NUMBER && (test));                                                               \
         return EV_OK;                                                                                                   \
     }
 IS(f_isnan, isnan(x))

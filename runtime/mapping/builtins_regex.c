@@ -145,9 +145,13 @@ static int find(struct ev *c, struct search *s, bool *found)
     s->done = !s->global;
     s->from = (size_t)s->spans[0].end;
     if (s->spans[0].end == s->spans[0].start) {
+        /* jq goes on one byte later, so an empty match occurs at every byte of a character; those inside of it count as
+         * standing behind it. */
         s->from++;
-        while (s->from < s->text.n && ((unsigned char)s->text.s[s->from] & 0xC0) == 0x80)
-            s->from++;
+        size_t at = (size_t)s->spans[0].start;
+        while (at < s->text.n && ((unsigned char)s->text.s[at] & 0xC0) == 0x80)
+            at++;
+        s->spans[0] = (struct regex_span){(ptrdiff_t)at, (ptrdiff_t)at};
     }
     return EV_OK;
 }

@@ -236,10 +236,6 @@ static int string_indices(struct ev *c, struct val s, struct val of, struct val 
 
 VALUE(f_indices)
 {
-    if (in.kind == VAL_NULL) {
-        *ret = VNULL;
-        return EV_OK;
-    }
     if (in.kind == VAL_STRING && args[0].kind == VAL_STRING)
         return string_indices(c, in, args[0], ret);
     if (in.kind == VAL_ARRAY && args[0].kind == VAL_ARRAY)

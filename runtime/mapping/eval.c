@@ -271,10 +271,14 @@ struct entries {
 
 static int object_entry(struct ev *c, struct entries *e);
 
+static int bad_key(struct ev *c, struct val key) { return ev_error(c, "Cannot use %s as object key", ev_shown(c, key)); }
+
 static int entry_value(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct entries e = *(struct entries *)arg;
     (void)p;
+    if (e.key.kind != VAL_STRING) /* looked at only now: a value without output makes no entry, whatever its key */
+        return bad_key(c, e.key);
     e.done = val_set(c->heap, e.done, e.key, v);
     if (e.done.kind != VAL_OBJECT)
         return ev_emit(c, NULL, NULL, v, NULL);
@@ -282,14 +286,10 @@ static int entry_value(struct ev *c, void *arg, struct val v, const struct path 
     return object_entry(c, &e);
 }
 
-static int bad_key(struct ev *c, struct val key) { return ev_error(c, "Cannot use %s as object key", ev_shown(c, key)); }
-
 static int entry_key(struct ev *c, void *arg, struct val key, const struct path *p)
 {
     struct entries e = *(struct entries *)arg;
     (void)p;
-    if (key.kind != VAL_STRING)
-        return bad_key(c, key);
     e.key = key;
     return eval(c, e.n->list[e.i + 1], e.env, e.in, NULL, entry_value, &e);
 }
@@ -786,10 +786,10 @@ static int single_object(struct ev *c, const struct node *n, const struct env *e
     struct val o = val_object(c->heap, n->n / 2), key, v;
     for (size_t i = 0; i < n->n; i += 2) {
         int rc = eval_single(c, n->list[i], env, in, &key);
-        if (!rc && key.kind != VAL_STRING)
-            rc = bad_key(c, key);
         if (!rc)
             rc = eval_single(c, n->list[i + 1], env, in, &v);
+        if (!rc && key.kind != VAL_STRING)
+            rc = bad_key(c, key);
         if (rc)
             return rc;
         if (c->heap->full)

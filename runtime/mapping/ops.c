@@ -281,6 +281,27 @@ static int base64_digit(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
+/* Bytes to text as jq does it: a sequence that the end cuts off becomes one U+FFFD with all that is left, a broken one
+ * ends before the byte that breaks it. */
+static void add_repaired(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.n;) {
+        unsigned char c = (unsigned char)s.p[i];
+        size_t len = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0, k = 1;
+        if (len > s.n - i) {
+            buf_adds(out, "\xEF\xBF\xBD");
+            return;
+        }
+        while (k < len && ((unsigned char)s.p[i + k] & 0xC0) == 0x80)
+            k++;
+        if (k == len && utf8_valid((struct str){s.p + i, len}))
+            buf_add(out, s.p + i, len);
+        else
+            buf_adds(out, "\xEF\xBF\xBD");
+        i += k;
+    }
+}
+
 static int decode_base64(struct ev *c, struct buf *out, struct val v)
 {
     struct str s = val_text(v);
@@ -313,7 +334,7 @@ static int decode_base64(struct ev *c, struct buf *out, struct val v)
         buf_addc(&raw, (char)(w >> 10));
         buf_addc(&raw, (char)(w >> 2));
     }
-    utf8_repair(out, buf_str(&raw));
+    add_repaired(out, buf_str(&raw));
     buf_done(&raw);
     return EV_OK;
 }

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Differential fuzzer: expressions from a grammar over generated documents, native evaluator against jq 1.8.2.
+
+    python3 -m venv /tmp/jqvenv && /tmp/jqvenv/bin/pip install jq==1.13.0
+    /tmp/jqvenv/bin/python tests/corpus/diff_jq.py EVAL_BINARY [SECONDS] [SEED]
+
+EVAL_BINARY is eval_lines. The oracle runs in processes of its own with TZ=UTC, a time limit and a memory limit. All
+outputs are compared; of errors only that there is one, since their wording is not a contract.
+"""
+import json
+import os
+import random
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+
+os.environ["TZ"] = "UTC"
+import jq  # noqa: E402
+
+KEYS = ["a", "b", "c", "id", "name", "x y"]
+STRINGS = ['""', '"a"', '"ab"', '"a,b"', '"é€😀"', '"1.50"', '"x1y2"', '" t "', '"2015-03-05T23:51:47Z"']
+NUMBERS = ["0", "1", "-1", "2", "3.5", "1.10", "1e2", "-0", "100000000000000000001", "0.00001", "1e17"]
+VALUE0 = """type length not tostring tojson fromjson tonumber keys keys_unsorted to_entries from_entries reverse sort unique
+min max add any all flatten floor ceil round sqrt abs fabs trunc ascii_downcase ascii_upcase explode implode trim ltrim
+rtrim first last values nulls booleans numbers strings arrays objects scalars iterables paths empty recurse tostream
+transpose utf8bytelength toboolean infinite nan isnan isinfinite isnormal todate gmtime mktime fromdate
+@text @json @html @uri @csv @tsv @sh @base64 @base64d @urid combinations error""".split()
+FORM1 = """map select map_values with_entries sort_by group_by unique_by min_by max_by any all recurse path paths del first last
+isempty add walk pick INDEX""".split()
+VALUE1 = """has contains inside startswith endswith ltrimstr rtrimstr trimstr split join index rindex indices test match
+capture scan splits flatten range nth getpath delpaths IN error strftime strptime in bsearch""".split()
+OPS = ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "and", "or", "//"]
+UPDATES = ["=", "|=", "+=", "-=", "*=", "//="]
+REGEX = ['"a"', '"[a-z]+"', '"(?<x>a)?b"', '"^"', '""', '"\\\\d"', '"x?"', '"é|€"', '"(a)(b)?"']
+
+
+def pick(r, items):
+    return items[r.randrange(len(items))]
+
+
+def literal(r):
+    k = r.randrange(8)
+    if k < 2:
+        return pick(r, ["null", "true", "false"])
+    return pick(r, NUMBERS) if k < 5 else pick(r, STRINGS)
+
+
+def path(r, d):
+    out = ""
+    for _ in range(r.randrange(1, 4)):
+        k = r.randrange(12)
+        if k < 6:
+            out += "." + pick(r, KEYS[:5])
+        elif k == 6:
+            out += (out and "[" or ".[") + str(r.randrange(-3, 4)) + "]"
+        elif k == 7:
+            out += (out and "[" or ".[") + "]"
+        elif k == 8:
+            out += (out and "[" or ".[") + pick(r, ["1:", ":2", "-2:", "0:1", ":-1", "1.5:"]) + "]"
+        elif k == 9:
+            out += '."x y"'
+        elif k == 10:
+            out += (out and "[" or ".[") + expr(r, d - 1) + "]"
+        else:
+            out += (out or ".a") and "?" if out else ".a?"
+    return out
+
+
+def expr(r, d, scope=()):
+    if d <= 0:
+        k = r.randrange(6)
+        if k == 5 and scope:
+            return "$" + pick(r, list(scope))
+        return "." if k == 0 else literal(r) if k < 3 else path(r, 0)
+    e = lambda: expr(r, d - 1 - r.randrange(2), scope)  # noqa: E731
+    k = r.randrange(30)
+    if k < 4:
+        return path(r, d)
+    if k < 7:
+        return f"({e()} | {e()})"
+    if k == 7:
+        return f"({e()}, {e()})"
+    if k < 11:
+        return f"({e()} {pick(r, OPS)} {e()})"
+    if k == 11:
+        return f"[{e()}]"
+    if k == 12:
+        key = pick(r, [pick(r, KEYS[:5]), f"({e()})", f'"k\\({e()})"', '"x y"'])
+        return "{" + f"{key}: {e()}, {pick(r, KEYS[:5])}: {e()}" + "}"
+    if k == 13:
+        return f'"s\\({e()})t\\({e()})"'
+    if k == 14:
+        return pick(r, [f"if {e()} then {e()} else {e()} end", f"if {e()} then {e()} end"])
+    if k == 15:
+        return pick(r, [f"try ({e()}) catch .", f"({e()})?", f"(try error({e()}) catch .)"])
+    if k == 16:
+        v = pick(r, ["v", "w"])
+        pat = pick(r, [f"${v}", f"[${v}]", "{a: $" + v + "}", "{$" + v + "}", f"[${v}] ?// ${v}"])
+        return f"({e()} as {pat} | {expr(r, d - 1, scope + (v,))})"
+    if k == 17:
+        return f"(reduce {e()} as $v ({e()}; {expr(r, d - 1, scope + ('v',))}))"
+    if k == 18:
+        return f"(foreach {e()} as $v ({e()}; {expr(r, d - 1, scope + ('v',))}; {expr(r, d - 1, scope + ('v',))}))"
+    if k == 19:
+        return f"(label $f | {e()} | if {e()} then break $f else . end)"
+    if k == 20:
+        return f"(def f(g): {expr(r, d - 1, scope)} | g; f({e()}))"
+    if k == 21:
+        return f"({path(r, 1)} {pick(r, UPDATES)} {e()})"
+    if k < 25:
+        return f"({e()} | {pick(r, VALUE0)})"
+    if k < 27:
+        return f"({e()} | {pick(r, FORM1)}({e()}))"
+    if k == 27:
+        f = pick(r, VALUE1)
+        arg = pick(r, REGEX) if f in ("test", "match", "capture", "scan", "splits") and r.randrange(8) else e()
+        return f"({e()} | {f}({arg}))"
+    if k == 28:
+        return pick(r, [f"({e()} | sub({pick(r, REGEX)}; {e()}))", f'({e()} | gsub({pick(r, REGEX)}; "-"))',
+                        f"limit({r.randrange(4)}; {e()})", f"first({e()})", f"-({e()})", f"({e()} | setpath({e()}; {e()}))"])
+    return f"{pick(r, ['@json', '@html', '@uri', '@base64', '@text', '@sh'])} \"p\\({e()})\""
+
+
+def document(r, d=3):
+    k = r.randrange(12) if d else r.randrange(6)
+    if k < 6:
+        return literal(r)
+    if k < 9:
+        return "[" + ",".join(document(r, d - 1) for _ in range(r.randrange(4))) + "]"
+    keys = r.sample(KEYS, r.randrange(5))
+    return "{" + ",".join(json.dumps(x) + ":" + document(r, d - 1) for x in keys) + "}"
+
+
+def oracle(text, doc):
+    """All outputs as texts, then 'ERR' if it failed; None where it did not finish within its limits."""
+    rd, wr = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(2)
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        out = []
+        try:
+            program = jq.compile("((" + text + "\n)) | tojson")
+        except ValueError:
+            out = ["COMPILE"]
+        else:
+            try:
+                for v in program.input_text(doc):
+                    out.append(v)
+                    if len(out) > 2000:
+                        os._exit(1)
+            except ValueError:
+                out.append("ERR")
+        os.write(wr, ("\x01".join(out) + "\x02").encode("utf8", "replace"))
+        os._exit(0)
+    os.close(wr)
+    data = b""
+    while True:
+        ready, _, _ = select.select([rd], [], [], 5)
+        chunk = os.read(rd, 65536) if ready else b""
+        if not chunk:
+            break
+        data += chunk
+        if len(data) > 60000:
+            os.kill(pid, signal.SIGKILL)
+            break
+    os.close(rd)
+    _, status = os.waitpid(pid, 0)
+    return None if status or not data.endswith(b"\x02") else data[:-1].decode("utf8", "replace").split("\x01")
+
+
+def main():
+    binary, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else int(time.time())
+    r = random.Random(seed)
+    p = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf8", errors="replace")
+    end, n, bad, skipped = time.time() + seconds, 0, 0, 0
+    while time.time() < end:
+        text, doc = expr(r, r.randrange(1, 5)), document(r)
+        p.stdin.write(text + "\t" + doc + "\n")
+        p.stdin.flush()
+        line = p.stdout.readline()
+        if not line:
+            print(f"CRASH seed {seed}: {text} << {doc}")
+            return 1
+        ours = line.rstrip("\n").split("\x01")
+        n += 1
+        theirs = oracle(text, doc)
+        if theirs is None or ours[-1] == "LIMIT":
+            skipped += 1
+            continue
+        # jq folds some constant object keys while compiling; whether that error comes early or late maps to null alike.
+        if theirs == ["COMPILE"] and ours[-1] == "ERR":
+            continue
+        if [x for x in ours if x] != [x for x in theirs if x]:
+            bad += 1
+            print(f"{text} << {doc}\n   jq     {theirs}\n   native {ours}", flush=True)
+    p.stdin.close()
+    print(f"seed {seed}: {n} cases, {bad} differ, {skipped} beyond the oracle's limits or ours")
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
