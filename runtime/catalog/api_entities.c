@@ -177,8 +177,11 @@ static int bulk_member(struct work *w, struct blueprint *b, struct json in, size
         add_success(successes, &done, index);
         return 0;
     }
-    if (r.status >= 500) {
+    if (r.status >= 500 || (r.status == 422 && w->k->strict_bulk)) {
         w->r = r;
+        w->undo = true;
+        w->eff = (struct effects){.failed = w->eff.failed + 1, .keys = w->eff.keys, .want_keys = w->eff.want_keys};
+        buf_reset(&w->eff.keys);
         return -1;
     }
     w->eff.failed++;

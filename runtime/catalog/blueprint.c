@@ -334,6 +334,8 @@ int blueprint_delete(struct core *k, struct str identifier, struct refusal *r)
                       STR_FMT(identifier));
     if (count)
         return refuse_dependents(k, b, count, r);
+    if (k->strict && blueprint_is_target(k, b))
+        return refuse(r, 422, "has_dependents", "Other blueprints have relations to \"%.*s\"", STR_FMT(identifier));
     for (size_t at = 0; (at = blueprint_next(k, at, &other)) != 0;)
         if (other != b && drop_relations_to(k, other, b->identifier, client, r) < 0)
             return -1;

@@ -35,7 +35,23 @@ static int write_text(struct jw *w, struct json base, struct json in, struct str
     return 0;
 }
 
-static int write_properties(struct jw *w, struct json props, struct refusal *r)
+/* What P-100 accepts unless the server is strict. */
+static int check_strict(struct json def, struct str name, struct refusal *r)
+{
+    static const char *const types[] = {"string", "number", "boolean", "object", "array"};
+    struct str type = json_str(json_get_c(def, "type")), format = json_str(json_get_c(def, "format"));
+    enum format unused;
+    bool known = false;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        known |= str_is(type, types[i]);
+    if (!known)
+        return refuse_invalid(r, "\"schema/properties/%.*s/type\" \"%.*s\" is not known", STR_FMT(name), STR_FMT(type));
+    if (format.p && !format_of(format, &unused))
+        return refuse_invalid(r, "\"schema/properties/%.*s/format\" \"%.*s\" is not known", STR_FMT(name), STR_FMT(format));
+    return 0;
+}
+
+static int write_properties(struct core *k, struct jw *w, struct json props, struct refusal *r)
 {
     if (!json_is_obj(props))
         return refuse_invalid(r, "\"schema/properties\" must be object");
@@ -46,6 +62,8 @@ static int write_properties(struct jw *w, struct json props, struct refusal *r)
                                   STR_FMT(it.key));
         if (!json_is_obj(it.val))
             return refuse_invalid(r, "\"schema/properties/%.*s\" must be object", STR_FMT(it.key));
+        if (k->strict && check_strict(it.val, it.key, r) < 0)
+            return -1;
         if (json_is_str(title) && utf8_count(json_str(title)) > LIMIT_NAME)
             return refuse_invalid(r, "\"schema/properties/%.*s/title\" must not have more than 100 characters",
                                   STR_FMT(it.key));
@@ -55,7 +73,7 @@ static int write_properties(struct jw *w, struct json props, struct refusal *r)
     return 0;
 }
 
-static int write_schema(struct jw *w, struct json schema, struct refusal *r)
+static int write_schema(struct core *k, struct jw *w, struct json schema, struct refusal *r)
 {
     struct json props = json_get_c(schema, "properties"), required = json_get_c(schema, "required");
     if (!schema.v)
@@ -66,7 +84,7 @@ static int write_schema(struct jw *w, struct json schema, struct refusal *r)
         return refuse_invalid(r, "\"schema\" must have required property 'properties'");
     jw_key_c(w, "schema");
     jw_obj(w);
-    if (write_properties(w, props, r) < 0)
+    if (write_properties(k, w, props, r) < 0)
         return -1;
     if (!json_is_nil(required) && !json_is_arr(required))
         return refuse_invalid(r, "\"schema/required\" must be array");
@@ -150,7 +168,7 @@ int blueprint_normalise(struct core *k, struct str identifier, struct json base,
     jw_str(&w, identifier);
     if (write_text(&w, base, in, STR("title"), LIMIT_NAME, r) < 0 || write_text(&w, base, in, STR("description"), 200, r) < 0 ||
         write_text(&w, base, in, STR("icon"), 0, r) < 0 || write_text(&w, base, in, STR("team"), 0, r) < 0 ||
-        write_schema(&w, pick(base, in, STR("schema")), r) < 0 ||
+        write_schema(k, &w, pick(base, in, STR("schema")), r) < 0 ||
         write_relations(k, &w, identifier, pick(base, in, STR("relations")), r) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {

@@ -57,6 +57,14 @@ static int read_options(struct catalog *c, const struct catalog_opts *o, int *re
     *ret_bodies = (enum journal_bodies)b;
     c->core.unknown = (enum unknown_mode)u;
     c->fixed_auth = a == 1;
+    c->core.strict = o->strict;
+    c->core.strict_bulk = o->strict_bulk;
+    c->core.strict_teams = o->strict_teams;
+    if (o->rate_limit) {
+        struct str period, limit = str_split(str_of(o->rate_limit), '/', &period);
+        if (!str_int64(limit, &c->rate.limit) || !str_int64(period, &c->rate.period_s) || c->rate.limit < 1 || c->rate.period_s < 1)
+            return ERR(e, ERR_INVAL, "rate limit \"%s\": expected N/SECONDS, for instance 10000/300", o->rate_limit);
+    }
     size_t n = 0;
     while (o->clients && o->clients[n])
         n++;

@@ -24,6 +24,8 @@ struct catalog_opts {
     const char *const *clients;   /* ID:SECRET; NULL ends */
     const char *journal_bodies;   /* "off" (default), "errors", "all" */
     unsigned long fault_seed;     /* 0: none */
+    const char *rate_limit;       /* "N/SECONDS"; NULL: none */
+    bool strict, strict_bulk, strict_teams;
     const char *admin_token;      /* the control routes then demand it in x-admin-token */
     const char *organization_id;  /* of a new file */
     const char *const *feature_flags; /* NULL ends; NULL: as stored */

@@ -21,6 +21,9 @@ struct catalog {
     uint64_t started_ms;
     bool stopping, fixed_auth, no_control;
     int64_t token_ttl_s;
+    struct {
+        int64_t limit, period_s, used, window_us; /* limit 0: none; window_us: when the window began */
+    } rate;
     char *file, *host, *public_url, *url, *admin_token;
     char **clients; /* ID:SECRET */
 };

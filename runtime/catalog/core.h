@@ -48,6 +48,7 @@ struct core {
     struct db *db;
     struct sqlite3 *h;
     enum unknown_mode unknown;
+    bool strict, strict_bulk, strict_teams; /* port-api P-100, P-156, P-138 */
     atomic_bool stale;         /* a commit failed: what is cached may never have been stored */
     atomic_int_fast64_t clock; /* CLOCK_* below: offset in microseconds, or a fixed instant */
     atomic_bool clock_fixed;

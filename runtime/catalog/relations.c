@@ -81,6 +81,10 @@ static int check_target(struct resolver *v, const struct blueprint *target, stru
         return -1;
     if (number == 0 && !v->o->create_missing)
         return refuse_no_entity(v->r, id, target->identifier);
+    bool system = str_is(target->identifier, "_user") || str_is(target->identifier, "_team");
+    if (number == 0 && system && v->k->strict)
+        return refuse(v->r, 422, "protected_resource", "Entities of \"%.*s\" are not created by relations",
+                      STR_FMT(target->identifier));
     if (number == 0)
         add_missing(v, target, id);
     return 0;

@@ -2,6 +2,7 @@
  * and back, then the reply. The control routes skip token, faults and journal; they answer only to callers on this machine that
  * no web page sent (port-api P-214). */
 #define LOG_GROUP "catalog.rest"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,7 +157,7 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
         w->r.status = 0; /* a look-up on the way may have found nothing */
         return 0;
     }
-    if (w->r.status < 500 && !(w->route->flags & ROUTE_ATOMIC))
+    if (w->r.status < 500 && !(w->route->flags & ROUTE_ATOMIC) && !w->undo)
         return 0;
     core_forget(k);
     return ERR(&job->err, ERR_CANCELLED, "refused: %s", w->r.message);
@@ -235,6 +236,43 @@ static void begin(void *arg)
         return;
     }
     go(w);
+}
+
+static void add_number(struct work *w, const char *name, int64_t n)
+{
+    if (w->nheaders < ARRAY_LEN(w->headers))
+        w->headers[w->nheaders++] =
+            (struct http_header){str_of(name), str_of(arena_printf(w->a, "%lld", (long long)n))};
+}
+
+/* One counter for the whole server (P-40 to P-42). False: over the limit, and answered. */
+static bool within_rate(struct work *w)
+{
+    struct catalog *c = w->c;
+    int64_t now = core_now(w->k), period_us = c->rate.period_s * 1000000;
+    if (!c->rate.limit)
+        return true;
+    if (now - c->rate.window_us >= period_us || now < c->rate.window_us) {
+        c->rate.window_us = now;
+        c->rate.used = 0;
+    }
+    bool ok = c->rate.used < c->rate.limit;
+    c->rate.used += ok;
+    int64_t end_s = (c->rate.window_us + period_us + 999999) / 1000000, wait_s = end_s - now / 1000000;
+    add_number(w, "x-ratelimit-limit", c->rate.limit);
+    add_number(w, "x-ratelimit-remaining", c->rate.limit - c->rate.used);
+    add_number(w, "x-ratelimit-period", c->rate.period_s);
+    add_number(w, "x-ratelimit-reset", end_s);
+    if (ok)
+        return true;
+    wait_s = wait_s < 1 ? 1 : wait_s;
+    add_number(w, "Retry-After", wait_s);
+    refuse(&w->r, 429, "rate_limit_exceeded", "More than %lld requests in %lld s", (long long)c->rate.limit,
+           (long long)c->rate.period_s);
+    snprintf(w->r.details, sizeof(w->r.details), "{\"limit\":%lld,\"period\":%lld,\"retryAfter\":%lld}",
+             (long long)c->rate.limit, (long long)c->rate.period_s, (long long)wait_s);
+    reply_refusal(w);
+    return false;
 }
 
 static void begin_api(struct work *w)
@@ -365,7 +403,7 @@ void rest_handle(void *catalog, struct http_call *call)
         refuse_route(w, allow);
     else if (c->stopping)
         refuse(&w->r, 503, "service_unavailable", "the server is shutting down"), reply_refusal(w);
-    else
+    else if (within_rate(w))
         begin_api(w);
 }
 

@@ -59,8 +59,9 @@ struct work {
     struct buf out;
     struct refusal r;
     bool refused;
+    bool undo;            /* a refusal must roll back what was written before it */
     struct effects eff;
-    struct http_header headers[6];
+    struct http_header headers[12];
     size_t nheaders;
 
     /* loop thread */

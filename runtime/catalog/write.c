@@ -100,12 +100,25 @@ static int pick_text(struct draft *d, struct str key, struct json *ret)
     return 0;
 }
 
+static int check_team(struct draft *d, struct json name)
+{
+    if (!json_is_str(name))
+        return refuse_invalid(d->r, "\"team\" must be string or array of strings");
+    if (!d->k->strict_teams || d->o->no_checks)
+        return 0;
+    struct blueprint *teams = blueprint_find(d->k, STR("_team"), d->r);
+    int64_t id = teams ? row_number(d->k, teams->id, json_str(name), d->r) : -1;
+    return id > 0 ? 0 : id < 0 ? -1 : refuse_no_entity(d->r, json_str(name), STR("_team"));
+}
+
 static int pick_team(struct draft *d)
 {
     struct json v = json_get_c(d->in, "team");
     d->team = v.v || !d->keep_old ? v : json_get_c(row_body(&d->old), "team");
-    if (json_is_nil(v) || json_is_str(v))
+    if (json_is_nil(v))
         return 0;
+    if (json_is_str(v))
+        return check_team(d, v);
     if (json_is_obj(v)) {
         struct blueprint *teams = blueprint_find(d->k, STR("_team"), d->r);
         d->team_query = true;
@@ -114,8 +127,8 @@ static int pick_team(struct draft *d)
     if (!json_is_arr(v))
         return refuse_invalid(d->r, "\"team\" must be string or array of strings");
     for (struct json_iter it = json_iter(v); json_next(&it);)
-        if (!json_is_str(it.val))
-            return refuse_invalid(d->r, "\"team\" must be string or array of strings");
+        if (check_team(d, it.val) < 0)
+            return -1;
     return 0;
 }
 

@@ -15,9 +15,9 @@
 enum flag_kind { FLAG_TEXT, FLAG_NUMBER, FLAG_LIST, FLAG_SWITCH };
 
 struct flags {
-    const char *listen, *db, *public_url, *auth, *unknown, *journal_bodies, *durability, *seed, *admin_token, *org_id, *latency;
+    const char *listen, *db, *public_url, *auth, *unknown, *journal_bodies, *durability, *seed, *admin_token, *org_id, *latency, *rate_limit;
     long token_ttl, journal, fault_seed;
-    bool no_control;
+    bool no_control, strict, strict_bulk, strict_teams;
     const char *clients[LIST_MAX + 1], *faults[LIST_MAX + 2], *feature_flags[LIST_MAX + 1];
     size_t nclients, nfaults, nfeature_flags;
 };
@@ -39,6 +39,10 @@ static const struct flag {
     {"token-ttl", FLAG_NUMBER, &flags.token_ttl, NULL, "SECONDS"},
     {"org-id", FLAG_TEXT, &flags.org_id, NULL, "ID"},
     {"feature-flag", FLAG_LIST, flags.feature_flags, &flags.nfeature_flags, "NAME"},
+    {"rate-limit", FLAG_TEXT, &flags.rate_limit, NULL, "N/SECONDS"},
+    {"strict", FLAG_SWITCH, &flags.strict, NULL, NULL},
+    {"strict-bulk", FLAG_SWITCH, &flags.strict_bulk, NULL, NULL},
+    {"strict-teams", FLAG_SWITCH, &flags.strict_teams, NULL, NULL},
     {"unknown-properties", FLAG_TEXT, &flags.unknown, NULL, "drop|keep|reject"},
     {"fault", FLAG_LIST, flags.faults, &flags.nfaults, "SPEC"},
     {"fault-seed", FLAG_NUMBER, &flags.fault_seed, NULL, "N"},
@@ -233,6 +237,10 @@ int main(int argc, char **argv)
         .auth = flags.auth,
         .clients = flags.clients,
         .journal_bodies = flags.journal_bodies,
+        .rate_limit = flags.rate_limit,
+        .strict = flags.strict,
+        .strict_bulk = flags.strict_bulk,
+        .strict_teams = flags.strict_teams,
         .fault_seed = (unsigned long)flags.fault_seed,
         .admin_token = flags.admin_token,
         .organization_id = flags.org_id,

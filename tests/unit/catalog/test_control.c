@@ -261,6 +261,49 @@ static void test_command_line_faults(void **state)
     stop_catalog(t);
 }
 
+static void test_rate_limit(void **state)
+{
+    (void)state;
+    struct fixture *t = start_catalog(&(struct catalog_opts){.rate_limit = "3/60"});
+    get_token(t, "acme");
+    assert_non_null(strcasestr(t->headers, "x-ratelimit-remaining: 2"));
+    expect(t, 200, "GET", "/v1/organization", NULL);
+    expect(t, 200, "GET", "/v1/organization", NULL);
+    expect_error(t, 429, "rate_limit_exceeded", "GET", "/v1/organization", NULL);
+    assert_non_null(strcasestr(t->headers, "retry-after: "));
+    expect_text(t->root, "details.limit", "3");
+    expect(t, 200, "POST", "/_local/clock", "{\"mode\":\"offset\",\"ms\":61000}");
+    expect(t, 200, "GET", "/v1/organization", NULL);
+    struct catalog *c = NULL;
+    struct err e = {0};
+    assert_int_equal(catalog_start(t->loop, &(struct catalog_opts){.file = ":memory:", .rate_limit = "many"}, &c, &e), ERR_INVAL);
+    stop_catalog(t);
+}
+
+static void test_strict(void **state)
+{
+    (void)state;
+    struct fixture *t = start_catalog(&(struct catalog_opts){.strict = true, .strict_bulk = true, .strict_teams = true});
+    get_token(t, "acme");
+    make_blueprints(t);
+    expect(t, 422, "POST", "/v1/blueprints",
+           "{\"identifier\":\"e\",\"title\":\"E\",\"schema\":{\"properties\":{\"x\":{\"type\":\"enum\",\"enum\":[\"a\"]}}}}");
+    expect_error(t, 422, "has_dependents", "DELETE", "/v1/blueprints/crew", NULL);
+    expect_error(t, 422, "invalid_request", "POST", BULK,
+                 "{\"entities\":[{\"identifier\":\"ok\",\"properties\":{\"lang\":\"c\"}},{\"identifier\":\"not ok\"}]}");
+    struct json e = newest(t);
+    expect_text(e, "effects.created", "0");
+    expect_text(e, "effects.failed", "1");
+    expect(t, 404, "GET", "/v1/blueprints/dock/entities/ok", NULL);
+    expect_error(t, 404, "not_found", "POST", "/v1/blueprints/dock/entities" UP,
+                 "{\"identifier\":\"d\",\"team\":\"core\",\"properties\":{\"lang\":\"c\"}}");
+    expect(t, 201, "POST", "/v1/blueprints/_team/entities" UP, "{\"identifier\":\"core\"}");
+    expect_text(expect(t, 201, "POST", "/v1/blueprints/dock/entities" UP,
+                       "{\"identifier\":\"d\",\"team\":\"core\",\"properties\":{\"lang\":\"c\"}}"),
+                "entity.team", "[\"core\"]");
+    stop_catalog(t);
+}
+
 /* Seed and reset ------------------------------------------------------------------------------------------------ */
 
 static void test_seed(void **state)
@@ -324,6 +367,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tokens_and_limits, setup_blueprints, teardown),
         cmocka_unit_test_setup_teardown(test_bad_faults, setup_plain, teardown),
         cmocka_unit_test(test_command_line_faults),
+        cmocka_unit_test(test_rate_limit),
+        cmocka_unit_test(test_strict),
         cmocka_unit_test_setup_teardown(test_seed, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_reset, setup_blueprints, teardown),
     };
