@@ -65,12 +65,12 @@ static const char *const jq_only[] = {
 
 static int f_builtins(struct ev *c, struct val in, const struct val *args, struct val *ret);
 
-static const struct native natives_here[] = {{"builtins", 0, f_builtins, NULL}, {NULL}};
+static const struct native natives_here[] = {{"builtins", 0, f_builtins, NULL}, {.name = NULL}};
 
 static const struct native *const tables[] = {natives_core, natives_string, natives_form, natives_math,
                                               natives_regex, natives_date,  natives_here};
 
-static struct arena *prelude_arena;
+static struct arena *prelude_arena __attribute__((used)); /* keeps it reachable */
 static struct def **prelude;
 static size_t prelude_n;
 static pthread_once_t prelude_once = PTHREAD_ONCE_INIT;

@@ -280,8 +280,10 @@ VALUE(f_flatten_depth)
         return flatten(c, in, val_double(args[0]), ret);
     if (val_cmp(c->heap, args[0], val_num(0)) < 0)
         return flatten(c, in, -1, ret);
+    if (in.kind < VAL_ARRAY)
+        return flatten(c, in, 0, ret);
     /* Any other depth is an error only where one has to be taken off it. */
-    int rc = in.kind < VAL_ARRAY ? flatten(c, in, 0, ret) : EV_OK;
+    int rc = EV_OK;
     for (struct val_iter it = val_iter(c->heap, in); !rc && val_next(&it);)
         if (it.v.kind == VAL_ARRAY)
             rc = op_binary(c, OP_SUB, args[0], val_num(1), &less);
@@ -594,5 +596,5 @@ const struct native natives_core[] = {
     {"env", 0, f_env, NULL},
     {"setpath", 2, f_setpath, NULL},
     {"delpaths", 1, f_delpaths, NULL},
-    {NULL},
+    {.name = NULL},
 };

@@ -182,5 +182,5 @@ const struct native natives_date[] = {
     {"strflocaltime", 1, f_strflocaltime, NULL},
     {"strptime", 1, f_strptime, NULL},
     {"now", 0, f_now, NULL},
-    {NULL},
+    {.name = NULL},
 };

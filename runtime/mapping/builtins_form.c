@@ -755,5 +755,5 @@ const struct native natives_form[] = {
     {"objects", 0, NULL, f_objects},
     {"scalars", 0, NULL, f_scalars},
     {"iterables", 0, NULL, f_iterables},
-    {NULL},
+    {.name = NULL},
 };

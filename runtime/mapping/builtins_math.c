@@ -250,5 +250,5 @@ const struct native natives_math[] = {
     {"isinfinite", 0, f_isinfinite, NULL},
     {"isfinite", 0, f_isfinite, NULL},
     {"isnormal", 0, f_isnormal, NULL},
-    {NULL},
+    {.name = NULL},
 };

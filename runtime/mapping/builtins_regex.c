@@ -370,5 +370,5 @@ const struct native natives_regex[] = {
     {"split", 2, f_split, NULL},
     {"match", 2, NULL, f_match},
     {"sub", 3, NULL, f_sub},
-    {NULL},
+    {.name = NULL},
 };

@@ -286,5 +286,5 @@ const struct native natives_string[] = {
     {"index", 1, f_index, NULL},
     {"rindex", 1, f_rindex, NULL},
     {"format", 1, f_format, NULL},
-    {NULL},
+    {.name = NULL},
 };

@@ -23,9 +23,8 @@
 
 void ev_init(struct ev *c, struct heap *h)
 {
-    *c = (struct ev){.heap = h};
-    struct val none = val_object(h, 0);
-    c->env_value = none.kind == VAL_OBJECT ? none : VNULL;
+    static struct obj none = {.depth = 1, .epoch = EPOCH_FROZEN}; /* outlives every heap; never written */
+    *c = (struct ev){.heap = h, .env_value = {.kind = VAL_OBJECT, .rep = REP_BUILT, .obj = &none}};
 }
 
 void ev_done(struct ev *c)

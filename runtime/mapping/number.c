@@ -160,7 +160,7 @@ size_t num_format(char out[NUM_TEXT_MAX], double d)
         return (size_t)snprintf(out, NUM_TEXT_MAX, "null");
     if (isinf(d))
         d = d > 0 ? 1.7976931348623157e308 : -1.7976931348623157e308;
-    if (d == (double)(int64_t)d && fabs(d) < 1e15 && !(d == 0 && signbit(d)))
+    if (fabs(d) < 1e15 && d == (double)(int64_t)d && !(d == 0 && signbit(d)))
         return (size_t)snprintf(out, NUM_TEXT_MAX, "%lld", (long long)d);
     if (d == 0)
         return (size_t)snprintf(out, NUM_TEXT_MAX, "-0");

@@ -69,7 +69,7 @@ void heap_reset(struct heap *h); /* keeps one chunk */
 void *heap_more(struct heap *h, size_t n);
 static inline void *heap_alloc(struct heap *h, size_t n)
 {
-    n = (n + 7) & ~(size_t)7;
+    n = n ? (n + 7) & ~(size_t)7 : 8;
     if ((size_t)(h->end - h->p) < n)
         return heap_more(h, n);
     void *p = h->p;
