@@ -3,7 +3,8 @@
  *   OCEAN_SHARED   folder that holds corpus/ (default ../shared)
  *   CORPUS_VERBOSE=1 prints every difference
  *
- * Where the corpus is absent it says so and passes. Values are compared as jq compares them, numbers by their text. */
+ * Where the corpus is absent it says so and passes. Values are compared as jq compares them, numbers by their
+ * text. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 #include "mapping/plan.h"
 
 struct tally {
-    size_t cases, passed, native, libjq, broken, constant;
+    size_t cases, passed, native, libjq, broken, constant, exceptions;
 };
 
 static bool verbose;
@@ -106,7 +107,24 @@ static void show(struct heap *h, const char *what, struct val v)
     buf_done(&b);
 }
 
-/* Expressions ------------------------------------------------------------------------------------------------------ */
+/* Expressions
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* Cases whose expected value is not ours on purpose. */
+static const struct {
+    const char *id, *reason;
+} exceptions[] = {
+    {"e-f459972b3c5b", "a text that compiles as it stands is used as it stands (sync S-72), its quotes stay"},
+    {"e-22fa0e2b11ce", "get_search_list looks at the machine's files and is refused (design.md section 5)"},
+};
+
+static const char *exception(struct json c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(exceptions); i++)
+        if (str_is(json_str(json_get_c(c, "id")), exceptions[i].id))
+            return exceptions[i].reason;
+    return NULL;
+}
 
 static bool expression_case(struct json c, struct tally *t)
 {
@@ -152,8 +170,13 @@ static bool expression_case(struct json c, struct tally *t)
     } else {
         ok = got == FIRST_ERROR;
     }
+    if (!ok && exception(c)) {
+        t->exceptions++;
+        ok = true;
+    }
     if (!ok && verbose) {
-        printf("expression %.*s: %.*s\n", STR_FMT(json_str(json_get_c(c, "id"))), STR_FMT(json_str(json_get_c(c, "expr"))));
+        printf("expression %.*s: %.*s\n", STR_FMT(json_str(json_get_c(c, "id"))),
+               STR_FMT(json_str(json_get_c(c, "expr"))));
         if (x.how == EXPR_BROKEN || x.how == EXPR_LIBJQ)
             printf("    %s\n", x.why);
         show(&heap, "input   ", in);
@@ -176,7 +199,9 @@ static bool expression_case(struct json c, struct tally *t)
     return ok;
 }
 
-/* Mappings --------------------------------------------------------------------------------------------------------- */
+/* Mappings
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static struct json_doc *one_resource(struct json resource)
 {
@@ -237,7 +262,8 @@ static bool compare_entity(const struct mapped_entity *e, struct json want, stru
         show(&h, "got     ", val_of_doc(json_root(doc).v));
     }
     if (!key128_eq(entity_fingerprint(json_root(doc)), e->print)) {
-        printf("mapping %.*s, element %zu: the fingerprint is not that of the text\n", STR_FMT(json_str(id)), element);
+        printf("mapping %.*s, element %zu: the fingerprint is not that of the text\n", STR_FMT(json_str(id)),
+               element);
         ok = false;
     }
     heap_done(&h);
@@ -262,7 +288,8 @@ static bool mapping_case(struct json c, struct jq_host *jq, struct tally *t)
         goto out;
     }
     struct plan_opts o = {.jq = jq, .env_access = true, .env = (const char *const *)env};
-    if (plan_compile(&md->resources[0], &o, &p, &e) < 0 || plan_map(p, json_get_c(c, "inputs"), true, NULL, &b, &e) < 0) {
+    if (plan_compile(&md->resources[0], &o, &p, &e) < 0 ||
+        plan_map(p, json_get_c(c, "inputs"), true, NULL, &b, &e) < 0) {
         printf("mapping %.*s: %s\n", STR_FMT(json_str(id)), e.msg);
         goto out;
     }
@@ -285,10 +312,11 @@ static bool mapping_case(struct json c, struct jq_host *jq, struct tally *t)
         passed += pass;
         failed += !pass;
     }
-    if (passed != b->n || failed != b->nfailed || errors != b->selector_errors + b->expand_errors + b->budget_errors) {
+    if (passed != b->n || failed != b->nfailed ||
+        errors != b->selector_errors + b->expand_errors + b->budget_errors) {
         printf("mapping %.*s: expected %zu passed, %zu failed, %zu errors; got %zu, %zu, %zu+%zu+%zu (%s)\n",
-               STR_FMT(json_str(id)), passed, failed, errors, b->n, b->nfailed, b->selector_errors, b->expand_errors,
-               b->budget_errors, b->first_error ? b->first_error : "");
+               STR_FMT(json_str(id)), passed, failed, errors, b->n, b->nfailed, b->selector_errors,
+               b->expand_errors, b->budget_errors, b->first_error ? b->first_error : "");
         ok = false;
     }
     (void)skipped;
@@ -342,7 +370,7 @@ int main(int argc, char **argv)
     corpus = path;
     verbose = getenv("CORPUS_VERBOSE") != NULL;
     if (stat(path, &st) < 0) {
-        printf("corpus: %s is absent: 0 passed, 0 failed (left out)\n", path);
+        printf("ok 1 - corpus # SKIP %s is absent\n", path);
         free(path);
         return 0;
     }
@@ -352,8 +380,10 @@ int main(int argc, char **argv)
     struct tally expressions = {0}, mappings = {0};
     run_file("expressions.jsonl", NULL, &expressions);
     run_file("mappings.jsonl", jq, &mappings);
-    printf("corpus expressions: %zu of %zu equal; %zu native, %zu for libjq, %zu do not compile\n", expressions.passed,
-           expressions.cases, expressions.native, expressions.libjq, expressions.broken);
+    printf("corpus expressions: %zu of %zu equal, %zu differ by intent; %zu native, %zu for libjq, %zu do "
+           "not compile\n",
+           expressions.passed - expressions.exceptions, expressions.cases, expressions.exceptions,
+           expressions.native, expressions.libjq, expressions.broken);
     printf("corpus mappings: %zu of %zu equal\n", mappings.passed, mappings.cases);
     jq_host_free(jq);
     loop_free(loop);

@@ -63,7 +63,7 @@ class Broker:
         env = {k: v for k, v in lib.clean_env().items() if not k.startswith(("RABBITMQ", "ERL"))}
         env.update({
             "HOME": self.folder, "LC_ALL": "C.UTF-8", "ERL_EPMD_PORT": str(epmd), "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"e2e{os.getpid()}@localhost", "RABBITMQ_NODE_PORT": str(amqp),
+            "RABBITMQ_NODENAME": f"e2e{os.getpid()}@127.0.0.1", "RABBITMQ_USE_LONGNAME": "true", "RABBITMQ_NODE_PORT": str(amqp),
             "RABBITMQ_DIST_PORT": str(dist), "RABBITMQ_CONF_ENV_FILE": path("env.conf"),
             "RABBITMQ_CONFIG_FILE": path("rabbitmq.conf"), "RABBITMQ_ADVANCED_CONFIG_FILE": path("advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": path("enabled_plugins"), "RABBITMQ_MNESIA_BASE": path("mnesia"),
