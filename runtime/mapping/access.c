@@ -1,5 +1,5 @@
-/* Reading, writing and deleting at paths, with jq's rules: null stands for an empty container, negative indices count
- * from the end, slices are objects {start, end}. */
+/* Reading, writing and deleting at paths, with jq's rules: null stands for an empty container, negative
+ * indices count from the end, slices are objects {start, end}. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,7 +10,8 @@ static bool slice_bounds(struct val from, struct val to, size_t len, size_t *ret
 {
     if ((from.kind != VAL_NULL && from.kind != VAL_NUMBER) || (to.kind != VAL_NULL && to.kind != VAL_NUMBER))
         return false;
-    double n = (double)len, start = from.kind == VAL_NULL ? 0 : val_double(from), end = to.kind == VAL_NULL ? n : val_double(to);
+    double n = (double)len, start = from.kind == VAL_NULL ? 0 : val_double(from),
+           end = to.kind == VAL_NULL ? n : val_double(to);
     if (isnan(start))
         start = 0;
     if (isnan(end))
@@ -53,7 +54,8 @@ struct val slice_key(struct ev *c, struct val from, struct val to)
 static int cannot_index(struct ev *c, struct val t, struct val key)
 {
     if (key.kind == VAL_STRING && t.kind != VAL_NULL)
-        return ev_error(c, "Cannot index %s with string (\"%.*s\")", val_kind_name(t.kind), STR_FMT(val_text(key)));
+        return ev_error(c, "Cannot index %s with string (\"%.*s\")", val_kind_name(t.kind),
+                        STR_FMT(val_text(key)));
     return ev_error(c, "Cannot index %s with %s", val_kind_name(t.kind), ev_shown(c, key));
 }
 
@@ -234,7 +236,9 @@ int access_set(struct ev *c, struct val t, const struct val *keys, size_t n, str
     return set_one(c, t, keys[0], v, ret);
 }
 
-/* Deleting --------------------------------------------------------------------------------------------------------- */
+/* Deleting
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static int delete_from_object(struct ev *c, struct val t, const struct val *keys, size_t n, struct val *ret)
 {
@@ -286,11 +290,14 @@ static int delete_keys(struct ev *c, struct val t, const struct val *keys, size_
         return delete_from_object(c, t, keys, n, ret);
     if (t.kind == VAL_ARRAY)
         return delete_from_array(c, t, keys, n, ret);
-    return ev_error(c, "Cannot delete %s from %s", keys[0].kind == VAL_STRING ? "fields" : "elements", val_kind_name(t.kind));
+    return ev_error(c, "Cannot delete %s from %s", keys[0].kind == VAL_STRING ? "fields" : "elements",
+                    val_kind_name(t.kind));
 }
 
-/* Paths are sorted and share their first `at` keys. What ends here is deleted at once, after what lies deeper. */
-static int delete_sorted(struct ev *c, struct val t, const struct val *paths, size_t n, size_t at, struct val *ret)
+/* Paths are sorted and share their first `at` keys. What ends here is deleted at once, after what lies
+ * deeper. */
+static int delete_sorted(struct ev *c, struct val t, const struct val *paths, size_t n, size_t at,
+                         struct val *ret)
 {
     int rc = ev_step(c);
     if (rc || t.kind == VAL_NULL) {

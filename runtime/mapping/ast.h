@@ -1,8 +1,9 @@
 /* ast.h: a jq expression as a tree: lexer, parser, binding.
  *
- * ast_parse turns text into a tree in an arena; ast_bind resolves names to distances in the chain of environments that the
- * evaluator keeps, finds natives, and marks what only libjq knows. A bound tree is immutable: any thread may evaluate it.
- * The grammar is jq 1.8's without modules, which are refused (design.md section 5). */
+ * ast_parse turns text into a tree in an arena; ast_bind resolves names to distances in the chain of
+ * environments that the evaluator keeps, finds natives, and marks what only libjq knows. A bound tree is
+ * immutable: any thread may evaluate it. The grammar is jq 1.8's without modules, which are refused
+ * (design.md section 5). */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
@@ -23,22 +24,22 @@ enum node_kind {
     N_NEG,
     N_PIPE,
     N_COMMA,
-    N_BINOP,    /* op: enum binop */
+    N_BINOP, /* op: enum binop */
     N_AND,
     N_OR,
-    N_ALT,      /* a // b */
-    N_ASSIGN,   /* a = b */
-    N_MODIFY,   /* a |= b */
-    N_UPDATE,   /* a op= b; op: enum binop or OP_ALT */
-    N_IF,       /* if a then b else c */
-    N_TRY,      /* try a catch b; b NULL: errors are dropped */
-    N_REDUCE,   /* reduce a as patterns (b; c) */
-    N_FOREACH,  /* foreach a as patterns (b; c; d) */
-    N_AS,       /* a as patterns | b */
-    N_DEF,      /* def; b */
-    N_CALL,     /* name(list) */
-    N_VAR,      /* $name */
-    N_LABEL,    /* label $name | a */
+    N_ALT,     /* a // b */
+    N_ASSIGN,  /* a = b */
+    N_MODIFY,  /* a |= b */
+    N_UPDATE,  /* a op= b; op: enum binop or OP_ALT */
+    N_IF,      /* if a then b else c */
+    N_TRY,     /* try a catch b; b NULL: errors are dropped */
+    N_REDUCE,  /* reduce a as patterns (b; c) */
+    N_FOREACH, /* foreach a as patterns (b; c; d) */
+    N_AS,      /* a as patterns | b */
+    N_DEF,     /* def; b */
+    N_CALL,    /* name(list) */
+    N_VAR,     /* $name */
+    N_LABEL,   /* label $name | a */
     N_BREAK,
 };
 
@@ -53,20 +54,20 @@ struct pattern {
     enum { PAT_VAR, PAT_ARRAY, PAT_OBJECT } kind;
     struct str name; /* PAT_VAR */
     int slot;
-    size_t n;        /* elements or members */
+    size_t n; /* elements or members */
     struct pattern_item *items;
 };
 struct pattern_item {
-    struct node *key;    /* PAT_OBJECT: NULL for $name members */
-    struct str var;      /* PAT_OBJECT: also bind the member to this variable */
+    struct node *key; /* PAT_OBJECT: NULL for $name members */
+    struct str var;   /* PAT_OBJECT: also bind the member to this variable */
     int slot;
     struct pattern *sub; /* may be NULL with `var` */
 };
 struct patterns {
-    size_t n;            /* alternatives of ?// */
+    size_t n; /* alternatives of ?// */
     struct pattern **alt;
     size_t nvars;
-    struct str *vars;    /* of all alternatives, each once */
+    struct str *vars; /* of all alternatives, each once */
 };
 
 struct def {
@@ -112,10 +113,21 @@ void ast_bind_def(struct arena *a, struct str text, struct def *d, struct bind_r
 const char *ast_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Lexer ------------------------------------------------------------------------------------------------------------ */
+/* Lexer
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 enum token_kind {
-    T_END, T_BAD, T_IDENT, T_FIELD, T_VAR, T_NUMBER, T_FORMAT, T_QUOTE, T_OP, T_KEYWORD,
+    T_END,
+    T_BAD,
+    T_IDENT,
+    T_FIELD,
+    T_VAR,
+    T_NUMBER,
+    T_FORMAT,
+    T_QUOTE,
+    T_OP,
+    T_KEYWORD,
 };
 struct token {
     enum token_kind kind;

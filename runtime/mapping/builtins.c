@@ -1,4 +1,5 @@
-/* Finding builtins, and the prelude: those that are short to say in jq itself. The prelude is parsed and bound once. */
+/* Finding builtins, and the prelude: those that are short to say in jq itself. The prelude is parsed and
+ * bound once. */
 #include "mapping/builtins.h"
 
 #include <pthread.h>
@@ -18,7 +19,8 @@ static const char prelude_text[] =
     "def until(cond; next): def r: if cond then . else (next | r) end; r;\n"
     "def while(cond; next): def r: if cond then ., (next | r) else empty end; r;\n"
     "def repeat(f): def r: f, r; r;\n"
-    "def walk(f): def w: if type == \"object\" then map_values(w) elif type == \"array\" then map(w) else . end | f; w;\n"
+    "def walk(f): def w: if type == \"object\" then map_values(w) elif type == \"array\" then map(w) else . "
+    "end | f; w;\n"
     "def IN(s): any(s == .; .);\n"
     "def IN(src; s): any(src == s; .);\n"
     "def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);\n"
@@ -26,7 +28,8 @@ static const char prelude_text[] =
     "def JOIN($index; f): [.[] | [., $index[f]]];\n"
     "def JOIN($index; stream; f): stream | [., $index[f]];\n"
     "def JOIN($index; stream; f; join): stream | [., $index[f]] | join;\n"
-    "def combinations: if length == 0 then [] else .[0][] as $x | (.[1:] | combinations) as $w | [$x] + $w end;\n"
+    "def combinations: if length == 0 then [] else .[0][] as $x | (.[1:] | combinations) as $w | [$x] + $w "
+    "end;\n"
     "def combinations($n): . as $dot | [range($n)] | map($dot) | combinations;\n"
     "def tostream: path(def r: (.[]? | r), .; r) as $p | getpath($p)\n"
     "  | reduce path(.[]?) as $q ([$p, .]; [$p + $q]);\n"
@@ -51,7 +54,8 @@ static const char prelude_text[] =
     "def capture($re; flags): match($re; flags)\n"
     "  | [.captures | .[] | select(.name != null) | {key: .name, value: .string}] | from_entries;\n"
     "def scan($re): scan($re; null);\n"
-    "def scan($re; flags): match($re; \"g\" + flags) | if (.captures | length) > 0 then [.captures | .[] | .string] else .string end;\n"
+    "def scan($re; flags): match($re; \"g\" + flags) | if (.captures | length) > 0 then [.captures | .[] | "
+    ".string] else .string end;\n"
     "def splits($re): splits($re; null);\n"
     "def splits($re; flags): split($re; flags) | .[];\n"
     "def gsub($re; str): sub($re; str; \"g\");\n"
@@ -60,15 +64,17 @@ static const char prelude_text[] =
 
 /* What jq 1.8 has beyond the above. */
 static const char *const jq_only[] = {
-    "get_jq_origin/0", "get_prog_origin/0", NULL,
+    "get_jq_origin/0",
+    "get_prog_origin/0",
+    NULL,
 };
 
 static int f_builtins(struct ev *c, struct val in, const struct val *args, struct val *ret);
 
 static const struct native natives_here[] = {{"builtins", 0, f_builtins, NULL}, {.name = NULL}};
 
-static const struct native *const tables[] = {natives_core, natives_string, natives_form, natives_math,
-                                              natives_regex, natives_date,  natives_here};
+static const struct native *const tables[] = {natives_core,  natives_string, natives_form, natives_math,
+                                              natives_regex, natives_date,   natives_here};
 
 static struct arena *prelude_arena __attribute__((used)); /* keeps it reachable */
 static struct def **prelude;
@@ -143,7 +149,8 @@ static int f_builtins(struct ev *c, struct val in, const struct val *args, struc
         for (const struct native *n = tables[t]; n->name && !c->heap->full; n++)
             r = val_push(c->heap, r, val_fmt(c->heap, "%s/%d", n->name, n->nargs));
     for (size_t i = 0; i < prelude_n && !c->heap->full; i++)
-        r = val_push(c->heap, r, val_fmt(c->heap, "%.*s/%zu", STR_FMT(prelude[i]->name), prelude[i]->nparams));
+        r = val_push(c->heap, r,
+                     val_fmt(c->heap, "%.*s/%zu", STR_FMT(prelude[i]->name), prelude[i]->nparams));
     *ret = r;
     return EV_OK;
 }

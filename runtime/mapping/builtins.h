@@ -1,4 +1,5 @@
-/* builtins.h: jq's builtins, by file. Each table ends with a NULL name. See eval.h for the contract of natives. */
+/* builtins.h: jq's builtins, by file. Each table ends with a NULL name. See eval.h for the contract of
+ * natives. */
 #pragma once
 #include "mapping/eval.h"
 

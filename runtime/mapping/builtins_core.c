@@ -117,7 +117,9 @@ VALUE(f_toboolean)
     return ev_error(c, "%s cannot be parsed as a boolean", ev_shown(c, in));
 }
 
-/* keys ------------------------------------------------------------------------------------------------------------- */
+/* keys
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static int keys_of(struct ev *c, struct val in, bool sorted, struct val *ret)
 {
@@ -163,7 +165,8 @@ static int has(struct ev *c, struct val t, struct val key, struct val *ret)
         double d = val_double(key);
         *ret = val_bool(d >= 0 && d < (double)val_len(c->heap, t));
     } else {
-        return ev_error(c, "Cannot check whether %s has a %s key", val_kind_name(t.kind), val_kind_name(key.kind));
+        return ev_error(c, "Cannot check whether %s has a %s key", val_kind_name(t.kind),
+                        val_kind_name(key.kind));
     }
     return EV_OK;
 }
@@ -221,7 +224,9 @@ static int contains_value(struct ev *c, struct val a, struct val b, struct val *
 VALUE(f_contains) { return contains_value(c, in, args[0], ret); }
 VALUE(f_inside) { return contains_value(c, args[0], in, ret); }
 
-/* Arrays ----------------------------------------------------------------------------------------------------------- */
+/* Arrays
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 VALUE(f_reverse)
 {
@@ -484,7 +489,9 @@ VALUE(f_bsearch)
     return EV_OK;
 }
 
-/* Objects ---------------------------------------------------------------------------------------------------------- */
+/* Objects
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 VALUE(f_to_entries)
 {

@@ -1,5 +1,5 @@
-/* Dates, always in UTC: the machine's time zone plays no part. Formats are libc's, as in jq; %s is worked out here since
- * libc would look at the time zone. */
+/* Dates, always in UTC: the machine's time zone plays no part. Formats are libc's, as in jq; %s is worked out
+ * here since libc would look at the time zone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +12,18 @@
 
 static struct val from_tm(struct ev *c, const struct tm *t, double seconds)
 {
-    double parts[] = {t->tm_year + 1900.0, t->tm_mon, t->tm_mday, t->tm_hour, t->tm_min, seconds, t->tm_wday, t->tm_yday};
+    double parts[] = {t->tm_year + 1900.0, t->tm_mon, t->tm_mday, t->tm_hour,
+                      t->tm_min,           seconds,   t->tm_wday, t->tm_yday};
     struct val a = val_array(c->heap, 8);
     for (int i = 0; i < 8 && a.kind == VAL_ARRAY; i++)
         a = val_push(c->heap, a, val_num(parts[i]));
     return a;
 }
 
-static int clamp_int(double d) { return d >= 2147483647.0 ? 2147483647 : d <= -2147483648.0 ? -2147483647 - 1 : isnan(d) ? 0 : (int)d; }
+static int clamp_int(double d)
+{
+    return d >= 2147483647.0 ? 2147483647 : d <= -2147483648.0 ? -2147483647 - 1 : isnan(d) ? 0 : (int)d;
+}
 
 static int to_tm(struct ev *c, struct val a, const char *who, struct tm *t)
 {
@@ -98,7 +102,8 @@ static void expand_seconds(struct buf *out, struct str fmt, time_t seconds)
     }
 }
 
-static int format_time(struct ev *c, struct val in, struct val fmt, const char *who, const char *zone, struct val *ret)
+static int format_time(struct ev *c, struct val in, struct val fmt, const char *who, const char *zone,
+                       struct val *ret)
 {
     struct tm t;
     int rc;
@@ -120,7 +125,8 @@ static int format_time(struct ev *c, struct val in, struct val fmt, const char *
     expand_seconds(&f, val_text(fmt), s);
     buf_addc(&f, 'x'); /* tells an empty result from one that did not fit */
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the format is the mapping's; strftime takes no other arguments */
+#pragma GCC diagnostic ignored                                                                               \
+    "-Wformat-nonliteral" /* the format is the mapping's; strftime takes no other arguments */
     size_t n = strftime(text, sizeof(text), buf_cstr(&f), &t);
 #pragma GCC diagnostic pop
     buf_done(&f);
@@ -145,13 +151,15 @@ VALUE(f_strptime)
 {
     if (in.kind != VAL_STRING || args[0].kind != VAL_STRING)
         return ev_error(c, "strptime/1 requires string inputs and arguments");
-    struct val text = val_concat(c->heap, in, val_strn("", 1)), fmt = val_concat(c->heap, args[0], val_strn("", 1));
+    struct val text = val_concat(c->heap, in, val_strn("", 1)),
+               fmt = val_concat(c->heap, args[0], val_strn("", 1));
     if (c->heap->full)
         return ev_emit(c, NULL, NULL, in, NULL);
     struct tm t = {.tm_wday = 8, .tm_yday = 367};
     if (strcmp(fmt.s, "%s") == 0) {
         if (!parse_epoch(text.s, &t))
-            return ev_error(c, "date %s does not match format \"%%s\"", val_excerpt(c->heap, in, 60).p ? "given" : "");
+            return ev_error(c, "date %s does not match format \"%%s\"",
+                            val_excerpt(c->heap, in, 60).p ? "given" : "");
     } else {
         const char *end = strptime(text.s, fmt.s, &t);
         if (!end || *end)

@@ -3,9 +3,9 @@
 
 #include "mapping/builtins.h"
 
-#define FORM(name)                                                                                                      \
-    static int name(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,     \
-                    emit_fn out, void *arg)
+#define FORM(name)                                                                                           \
+    static int name(struct ev *c, const struct node *n, const struct env *env, struct val in,                \
+                    const struct path *p, emit_fn out, void *arg)
 
 /* What most callbacks need. */
 struct form {
@@ -18,7 +18,10 @@ struct form {
     double count;
     bool flag;
 };
-#define FORM_INIT {.n = n, .env = env, .in = in, .p = p, .out = out, .arg = arg}
+#define FORM_INIT                                                                                            \
+    {                                                                                                        \
+        .n = n, .env = env, .in = in, .p = p, .out = out, .arg = arg                                         \
+    }
 
 static const struct path *value_path(const struct path *p) { return p ? &path_none : NULL; }
 
@@ -114,7 +117,8 @@ FORM(f_select)
     return eval(c, cond, env, in, NULL, select_condition, &f);
 }
 
-/* Collecting ------------------------------------------------------------------------------------------------------- */
+/* Collecting
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int push_output(struct ev *c, void *arg, struct val v, const struct path *p)
 {
@@ -132,7 +136,10 @@ static int outputs(struct ev *c, const struct node *n, const struct env *env, st
     return eval(c, n, env, in, NULL, push_output, ret);
 }
 
-static int not_iterable(struct ev *c, struct val v) { return ev_error(c, "Cannot iterate over %s", ev_shown(c, v)); }
+static int not_iterable(struct ev *c, struct val v)
+{
+    return ev_error(c, "Cannot iterate over %s", ev_shown(c, v));
+}
 
 FORM(f_map)
 {
@@ -157,7 +164,9 @@ FORM(f_map)
     return ev_emit(c, out, arg, r, p);
 }
 
-/* Ends ------------------------------------------------------------------------------------------------------------- */
+/* Ends
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static int first_only(struct ev *c, void *arg, struct val v, const struct path *p)
 {
@@ -169,7 +178,10 @@ static int first_only(struct ev *c, void *arg, struct val v, const struct path *
     return EV_BREAK;
 }
 
-static int end_break(struct ev *c, int rc, const void *frame) { return rc == EV_BREAK && c->broken == frame ? EV_OK : rc; }
+static int end_break(struct ev *c, int rc, const void *frame)
+{
+    return rc == EV_BREAK && c->broken == frame ? EV_OK : rc;
+}
 
 FORM(f_first)
 {
@@ -305,7 +317,8 @@ FORM(f_isempty)
     return rc ? rc : ev_emit(c, out, arg, val_bool(!f.flag), value_path(p));
 }
 
-/* any and all ------------------------------------------------------------------------------------------------------ */
+/* any and all
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int test_one(struct ev *c, void *arg, struct val v, const struct path *p)
 {
@@ -354,7 +367,8 @@ FORM(f_all)
     return quantify(c, &f, false);
 }
 
-/* Generators ------------------------------------------------------------------------------------------------------- */
+/* Generators
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int range(struct ev *c, struct form *f, struct val from, struct val to, double by)
 {
@@ -433,7 +447,8 @@ FORM(f_recurse)
     if (p == &path_none && in.kind >= VAL_ARRAY) {
         int rc = ev_emit(c, out, arg, in, p);
         struct str s = val_excerpt(c->heap, in, 29);
-        return rc ? rc : ev_error(c, "Invalid path expression near attempt to iterate through %.*s", STR_FMT(s));
+        return rc ? rc
+                  : ev_error(c, "Invalid path expression near attempt to iterate through %.*s", STR_FMT(s));
     }
     return recurse_into(c, &f, in, p);
 }
@@ -460,7 +475,9 @@ FORM(f_recurse_by)
     return recurse_by(c, &f, in, p);
 }
 
-/* Paths ------------------------------------------------------------------------------------------------------------ */
+/* Paths
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static int path_output(struct ev *c, void *arg, struct val v, const struct path *p)
 {
@@ -568,11 +585,13 @@ FORM(f_getpath)
     return eval(c, n->list[0], env, in, NULL, getpath_keys, &f);
 }
 
-/* By keys ---------------------------------------------------------------------------------------------------------- */
+/* By keys
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* Keys are the arrays of all outputs. keys and values are arrays of n in the heap; sorted when asked. */
-static int keyed(struct ev *c, const struct node *n, const struct env *env, struct val in, bool sorted, struct val **keys,
-                 struct val **values, size_t *ret_n)
+static int keyed(struct ev *c, const struct node *n, const struct env *env, struct val in, bool sorted,
+                 struct val **keys, struct val **values, size_t *ret_n)
 {
     if (in.kind < VAL_ARRAY)
         return not_iterable(c, in);
@@ -641,7 +660,8 @@ FORM(f_unique_by)
     return ev_emit(c, out, arg, r, value_path(p));
 }
 
-static int extreme_by(struct ev *c, const struct node *n, const struct env *env, struct val in, bool max, struct val *ret)
+static int extreme_by(struct ev *c, const struct node *n, const struct env *env, struct val in, bool max,
+                      struct val *ret)
 {
     struct val *keys, *values;
     size_t len, best = 0;
@@ -686,13 +706,14 @@ FORM(f_add_of)
     return rc ? rc : ev_emit(c, out, arg, f.v, value_path(p));
 }
 
-/* Types: pass their input or give nothing -------------------------------------------------------------------------- */
+/* Types: pass their input or give nothing
+ * -------------------------------------------------------------------------- */
 
-#define TYPE(name, test)                                                                                                \
-    FORM(name)                                                                                                          \
-    {                                                                                                                   \
-        (void)n, (void)env;                                                                                             \
-        return (test) ? ev_emit(c, out, arg, in, p) : EV_OK;                                                            \
+#define TYPE(name, test)                                                                                     \
+    FORM(name)                                                                                               \
+    {                                                                                                        \
+        (void)n, (void)env;                                                                                  \
+        return (test) ? ev_emit(c, out, arg, in, p) : EV_OK;                                                 \
     }
 TYPE(f_values, in.kind != VAL_NULL)
 TYPE(f_nulls, in.kind == VAL_NULL)

@@ -11,29 +11,29 @@ static int number_required(struct ev *c, struct val v)
     return v.kind == VAL_NUMBER ? EV_OK : ev_error(c, "%s number required", ev_shown(c, v));
 }
 
-#define ONE(name, call)                                                                                                 \
-    VALUE(name)                                                                                                         \
-    {                                                                                                                   \
-        (void)args;                                                                                                     \
-        int rc = number_required(c, in);                                                                                \
-        if (rc)                                                                                                         \
-            return rc;                                                                                                  \
-        double x = val_double(in);                                                                                      \
-        *ret = val_num(call);                                                                                           \
-        return EV_OK;                                                                                                   \
+#define ONE(name, call)                                                                                      \
+    VALUE(name)                                                                                              \
+    {                                                                                                        \
+        (void)args;                                                                                          \
+        int rc = number_required(c, in);                                                                     \
+        if (rc)                                                                                              \
+            return rc;                                                                                       \
+        double x = val_double(in);                                                                           \
+        *ret = val_num(call);                                                                                \
+        return EV_OK;                                                                                        \
     }
-#define TWO(name, call)                                                                                                 \
-    VALUE(name)                                                                                                         \
-    {                                                                                                                   \
-        (void)in;                                                                                                       \
-        int rc = number_required(c, args[0]);                                                                           \
-        if (!rc)                                                                                                        \
-            rc = number_required(c, args[1]);                                                                           \
-        if (rc)                                                                                                         \
-            return rc;                                                                                                  \
-        double x = val_double(args[0]), y = val_double(args[1]);                                                        \
-        *ret = val_num(call);                                                                                           \
-        return EV_OK;                                                                                                   \
+#define TWO(name, call)                                                                                      \
+    VALUE(name)                                                                                              \
+    {                                                                                                        \
+        (void)in;                                                                                            \
+        int rc = number_required(c, args[0]);                                                                \
+        if (!rc)                                                                                             \
+            rc = number_required(c, args[1]);                                                                \
+        if (rc)                                                                                              \
+            return rc;                                                                                       \
+        double x = val_double(args[0]), y = val_double(args[1]);                                             \
+        *ret = val_num(call);                                                                                \
+        return EV_OK;                                                                                        \
     }
 
 static int clamped(double d) { return d > 1e6 ? 1000000 : d < -1e6 ? -1000000 : isnan(d) ? 0 : (int)d; }
@@ -151,7 +151,8 @@ VALUE(f_abs)
 {
     (void)args;
     *ret = in;
-    return val_cmp(c->heap, in, val_num(0)) < 0 ? op_negate(c, in, ret) : EV_OK; /* what sorts before 0 is negated */
+    return val_cmp(c->heap, in, val_num(0)) < 0 ? op_negate(c, in, ret)
+                                                : EV_OK; /* what sorts before 0 is negated */
 }
 
 VALUE(f_infinite)
@@ -168,13 +169,13 @@ VALUE(f_nan)
     return EV_OK;
 }
 
-#define IS(name, test)                                                                                                  \
-    VALUE(name)                                                                                                         \
-    {                                                                                                                   \
-        (void)c, (void)args;                                                                                            \
-        double x = in.kind == VAL_NUMBER ? val_double(in) : 0;                                                          \
-        *ret = val_bool(in.kind == VAL_NUMBER && (test));                                                               \
-        return EV_OK;                                                                                                   \
+#define IS(name, test)                                                                                       \
+    VALUE(name)                                                                                              \
+    {                                                                                                        \
+        (void)c, (void)args;                                                                                 \
+        double x = in.kind == VAL_NUMBER ? val_double(in) : 0;                                               \
+        *ret = val_bool(in.kind == VAL_NUMBER && (test));                                                    \
+        return EV_OK;                                                                                        \
     }
 IS(f_isnan, isnan(x))
 IS(f_isinfinite, isinf(x))

@@ -1,5 +1,6 @@
-/* Regular expressions over base/regex. Compiled patterns are kept by the evaluator, a handful at a time. Offsets count
- * code points. Time spent searching is bounded per item, beside the retries that base/regex bounds per search. */
+/* Regular expressions over base/regex. Compiled patterns are kept by the evaluator, a handful at a time.
+ * Offsets count code points. Time spent searching is bounded per item, beside the retries that base/regex
+ * bounds per search. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -7,9 +8,9 @@
 #include "base/regex.h"
 #include "mapping/builtins.h"
 
-#define FORM(name)                                                                                                      \
-    static int name(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,     \
-                    emit_fn out, void *arg)
+#define FORM(name)                                                                                           \
+    static int name(struct ev *c, const struct node *n, const struct env *env, struct val in,                \
+                    const struct path *p, emit_fn out, void *arg)
 
 #define CACHED 32
 #define GROUPS_MAX 64
@@ -41,7 +42,8 @@ static struct regex *compile(struct ev *c, struct val re, unsigned flags)
         c->regex = xcalloc(1, sizeof(*c->regex));
     struct regex_cache *r = c->regex;
     for (size_t i = 0; i < r->used; i++)
-        if (r->slots[i].flags == flags && str_eq((struct str){r->slots[i].pattern, r->slots[i].n}, val_text(re)))
+        if (r->slots[i].flags == flags &&
+            str_eq((struct str){r->slots[i].pattern, r->slots[i].n}, val_text(re)))
             return r->slots[i].re;
     struct err e;
     struct regex *made = regex_new(val_text(re), flags, &e);
@@ -145,8 +147,8 @@ static int find(struct ev *c, struct search *s, bool *found)
     s->done = !s->global;
     s->from = (size_t)s->spans[0].end;
     if (s->spans[0].end == s->spans[0].start) {
-        /* jq goes on one byte later, so an empty match occurs at every byte of a character; those inside of it count as
-         * standing behind it. */
+        /* jq goes on one byte later, so an empty match occurs at every byte of a character; those inside of
+         * it count as standing behind it. */
         s->from++;
         size_t at = (size_t)s->spans[0].start;
         while (at < s->text.n && ((unsigned char)s->text.s[at] & 0xC0) == 0x80)
@@ -156,7 +158,8 @@ static int find(struct ev *c, struct search *s, bool *found)
     return EV_OK;
 }
 
-/* Code points before a byte. Matches come in order, so counting goes on from the last one; groups may lie before. */
+/* Code points before a byte. Matches come in order, so counting goes on from the last one; groups may lie
+ * before. */
 static double points_at(struct search *s, size_t byte)
 {
     if (byte < s->seen)
@@ -197,7 +200,8 @@ static struct val capture_object(struct ev *c, struct search *s, size_t i)
 
 static struct val match_object(struct ev *c, struct search *s)
 {
-    struct val text = span_text(s, s->spans[0]), o = val_object(c->heap, 4), captures = val_array(c->heap, s->ngroups);
+    struct val text = span_text(s, s->spans[0]), o = val_object(c->heap, 4),
+               captures = val_array(c->heap, s->ngroups);
     double offset = points_at(s, (size_t)s->spans[0].start);
     for (size_t i = 1; i <= s->ngroups && !c->heap->full; i++)
         captures = val_push(c->heap, captures, capture_object(c, s, i));
@@ -282,7 +286,8 @@ FORM(f_match)
     return eval(c, n->list[1], env, in, NULL, match_flags, &f);
 }
 
-/* sub: the k-th output of the replacement goes to the k-th result. ------------------------------------------------- */
+/* sub: the k-th output of the replacement goes to the k-th result.
+ * ------------------------------------------------- */
 
 struct edit {
     struct val results, gap;
@@ -313,7 +318,8 @@ static struct val named_captures(struct ev *c, struct search *s)
     for (size_t i = 1; i <= s->ngroups && o.kind == VAL_OBJECT; i++) {
         struct str name = regex_group_name(s->re, i);
         if (name.p)
-            o = val_set(c->heap, o, val_string(c->heap, name), s->spans[i].start < 0 ? VNULL : span_text(s, s->spans[i]));
+            o = val_set(c->heap, o, val_string(c->heap, name),
+                        s->spans[i].start < 0 ? VNULL : span_text(s, s->spans[i]));
     }
     return o;
 }

@@ -7,11 +7,18 @@
 
 static int both_strings(struct ev *c, struct val a, struct val b, const char *what)
 {
-    return a.kind == VAL_STRING && b.kind == VAL_STRING ? EV_OK : ev_error(c, "%s() requires string inputs", what);
+    return a.kind == VAL_STRING && b.kind == VAL_STRING ? EV_OK
+                                                        : ev_error(c, "%s() requires string inputs", what);
 }
 
-static bool starts(struct val s, struct val with) { return s.n >= with.n && memcmp(s.s, with.s, with.n) == 0; }
-static bool ends(struct val s, struct val with) { return s.n >= with.n && memcmp(s.s + s.n - with.n, with.s, with.n) == 0; }
+static bool starts(struct val s, struct val with)
+{
+    return s.n >= with.n && memcmp(s.s, with.s, with.n) == 0;
+}
+static bool ends(struct val s, struct val with)
+{
+    return s.n >= with.n && memcmp(s.s + s.n - with.n, with.s, with.n) == 0;
+}
 
 VALUE(f_startswith)
 {
@@ -56,9 +63,10 @@ VALUE(f_trimstr)
 /* Bytes of the white space at the start, or at the end, of s: the code points jq counts as such. */
 static size_t space_at(const char *p, size_t n, bool from_end)
 {
-    static const char *const wide[] = {"\xC2\x85", "\xC2\xA0", "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81", "\xE2\x80\x82",
-                                       "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87",
-                                       "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9",
+    static const char *const wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80",
+                                       "\xE2\x80\x81", "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84",
+                                       "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87", "\xE2\x80\x88",
+                                       "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9",
                                        "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", NULL};
     char ch = n ? from_end ? p[n - 1] : p[0] : 'x';
     if (ch == ' ' || (ch >= '\t' && ch <= '\r'))
@@ -169,7 +177,8 @@ VALUE(f_implode)
     size_t n = 0;
     for (struct val_iter it = val_iter(c->heap, in); p && val_next(&it);) {
         if (it.v.kind != VAL_NUMBER || isnan(val_double(it.v)))
-            return ev_error(c, "%s can't be imploded, unicode codepoint needs to be numeric", ev_shown(c, it.v));
+            return ev_error(c, "%s can't be imploded, unicode codepoint needs to be numeric",
+                            ev_shown(c, it.v));
         double d = val_double(it.v);
         uint32_t u = d >= 0 && d <= 0x10FFFF && !(d >= 0xD800 && d < 0xE000) ? (uint32_t)d : 0xFFFD;
         if (u < 0x80) {
@@ -212,7 +221,8 @@ VALUE(f_join)
     return EV_OK;
 }
 
-/* Positions ------------------------------------------------------------------------------------------------------- */
+/* Positions
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int string_indices(struct ev *c, struct val s, struct val of, struct val *ret)
 {

@@ -1,5 +1,6 @@
-/* From an element to its entity (sync S-81 to S-94): all leaves are evaluated, coerced where Port is strict, and written
- * in the mapping's order; the fingerprint takes properties and relations in the order of their names. */
+/* From an element to its entity (sync S-81 to S-94): all leaves are evaluated, coerced where Port is strict,
+ * and written in the mapping's order; the fingerprint takes properties and relations in the order of their
+ * names. */
 #include "mapping/entity.h"
 
 #include <math.h>
@@ -24,18 +25,21 @@ static bool any_query(struct heap *h, struct val v)
     return false;
 }
 
-/* Fingerprint ------------------------------------------------------------------------------------------------------ */
+/* Fingerprint
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void hash_team(struct hash128 *hash, struct heap *h, struct val team)
 {
     struct key128 sum = {0, 0};
     uint64_t n = 0;
-    if (team.kind == VAL_OBJECT || team.kind == VAL_NUMBER || team.kind == VAL_TRUE || team.kind == VAL_FALSE) {
+    if (team.kind == VAL_OBJECT || team.kind == VAL_NUMBER || team.kind == VAL_TRUE ||
+        team.kind == VAL_FALSE) {
         hash128_add(hash, "o", 1);
         val_hash(hash, h, team);
         return;
     }
-    /* A list whose order does not matter: the sum of its elements' hashes. A string is a list of one, null of none. */
+    /* A list whose order does not matter: the sum of its elements' hashes. A string is a list of one, null of
+     * none. */
     struct val one = val_array(h, 1);
     if (team.kind == VAL_STRING)
         team = val_push(h, one, team);
@@ -60,7 +64,8 @@ static void hash_members(struct hash128 *hash, struct heap *h, const struct memb
 {
     hash128_add(hash, "{", 1);
     for (size_t i = 0; i < n; i++) {
-        if (m[i].v.kind == VAL_NULL || (m[i].v.kind == VAL_NUMBER && m[i].v.rep == REP_PLAIN && isnan(m[i].v.d)))
+        if (m[i].v.kind == VAL_NULL ||
+            (m[i].v.kind == VAL_NUMBER && m[i].v.rep == REP_PLAIN && isnan(m[i].v.d)))
             continue; /* nan is written as null */
         hash128_add_str(hash, val_text(m[i].key));
         val_hash(hash, h, m[i].v);
@@ -68,8 +73,8 @@ static void hash_members(struct hash128 *hash, struct heap *h, const struct memb
     hash128_add(hash, "}", 1);
 }
 
-struct key128 entity_print(struct heap *h, struct val title, struct val icon, struct val team, const struct member *props,
-                           size_t nprops, const struct member *rels, size_t nrels)
+struct key128 entity_print(struct heap *h, struct val title, struct val icon, struct val team,
+                           const struct member *props, size_t nprops, const struct member *rels, size_t nrels)
 {
     struct hash128 hash;
     hash128_init(&hash);
@@ -95,8 +100,8 @@ struct key128 entity_fingerprint(struct json entity)
     size_t np = 0, nr = 0;
     struct member *p = props.kind == VAL_OBJECT ? val_sorted(&h, props, &np) : NULL;
     struct member *r = rels.kind == VAL_OBJECT ? val_sorted(&h, rels, &nr) : NULL;
-    struct key128 k =
-        entity_print(&h, part_of(entity, "title"), part_of(entity, "icon"), part_of(entity, "team"), p, np, r, nr);
+    struct key128 k = entity_print(&h, part_of(entity, "title"), part_of(entity, "icon"),
+                                   part_of(entity, "team"), p, np, r, nr);
     heap_done(&h);
     return k;
 }
@@ -106,11 +111,13 @@ bool entity_is_query(struct json v)
     return json_is_obj(v) && json_get_c(v, "combinator").v && json_get_c(v, "rules").v;
 }
 
-/* Building --------------------------------------------------------------------------------------------------------- */
+/* Building
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 struct build {
     struct val identifier, blueprint, title, icon, team;
-    const char *fatal;       /* an expression went over its budget: why */
+    const char *fatal; /* an expression went over its budget: why */
     const struct expr *culprit;
 };
 
@@ -132,7 +139,8 @@ static struct val leaf(struct mapper *m, int i, struct val element, bool failed,
     return v;
 }
 
-static struct val build_shape(struct mapper *m, const struct shape *s, struct val element, bool failed, struct build *b)
+static struct val build_shape(struct mapper *m, const struct shape *s, struct val element, bool failed,
+                              struct build *b)
 {
     if (s->kind == SHAPE_LEAF)
         return leaf(m, s->expr, element, failed, b);
@@ -147,7 +155,8 @@ static struct val build_shape(struct mapper *m, const struct shape *s, struct va
 }
 
 /* Icon and team as Port takes them (S-85): numbers become text, what does not fit null. */
-static struct val coerce(struct mapper *m, const struct field *f, struct val v, struct val element, bool failed)
+static struct val coerce(struct mapper *m, const struct field *f, struct val v, struct val element,
+                         bool failed)
 {
     bool team = f->role == ROLE_TEAM;
     if (v.kind == VAL_NULL || v.kind == VAL_STRING || (team && v.kind >= VAL_ARRAY))
@@ -156,7 +165,8 @@ static struct val coerce(struct mapper *m, const struct field *f, struct val v, 
         return val_json(&m->heap, v);
     if (!failed && f->shape.kind == SHAPE_LEAF)
         misconfig_null(m, f->shape.expr, element,
-                       team ? "a team must be a string, a list, a search query or null" : "an icon must be a string or null");
+                       team ? "a team must be a string, a list, a search query or null"
+                            : "an icon must be a string or null");
     return VNULL;
 }
 
@@ -210,7 +220,8 @@ static void write_normal(struct heap *h, struct buf *out, struct val v)
         write_sorted(h, out, v);
 }
 
-static void add_target(struct mapper *m, struct entity_target *t, size_t *n, struct str relation, struct val v)
+static void add_target(struct mapper *m, struct entity_target *t, size_t *n, struct str relation,
+                       struct val v)
 {
     if (v.kind == VAL_NULL || value_is_query(v))
         return;
@@ -265,15 +276,16 @@ static size_t write_part(struct mapper *m, size_t *at, struct val v)
     return m->text.n - *at;
 }
 
-static void print_values(struct mapper *m, struct entity_slot *s, const struct build *b, const struct val *values)
+static void print_values(struct mapper *m, struct entity_slot *s, const struct build *b,
+                         const struct val *values)
 {
     const struct plan *p = m->plan;
     size_t n = p->nproperties + p->nrelations;
     struct member *sorted = m->sorted;
     for (size_t i = 0; i < n; i++)
         sorted[i] = (struct member){val_str(p->fields[p->by_name[i]].name), values[p->by_name[i]]};
-    s->e.print = entity_print(&m->heap, b->title, b->icon, b->team, sorted, p->nproperties, sorted + p->nproperties,
-                              p->nrelations);
+    s->e.print = entity_print(&m->heap, b->title, b->icon, b->team, sorted, p->nproperties,
+                              sorted + p->nproperties, p->nrelations);
 }
 
 static int over_budget(struct mapper *m, const char *field, const char *text, const char *why)
@@ -339,7 +351,8 @@ int entity_build(struct mapper *m, struct val element, bool failed)
         values[i] = v;
     }
     if (b.fatal) {
-        rc = over_budget(m, b.culprit ? b.culprit->field : "a field", b.culprit ? b.culprit->text : "", b.fatal);
+        rc = over_budget(m, b.culprit ? b.culprit->field : "a field", b.culprit ? b.culprit->text : "",
+                         b.fatal);
     } else if (falsy(b.identifier) || falsy(b.blueprint)) {
         m->batch->unmappable += !failed;
         rc = -1;

@@ -35,7 +35,12 @@ static size_t occurrences(struct json list, struct json v)
 /* A string is a list of one, null an empty list; lists are equal as multisets. */
 static bool same_team(struct json a, struct json b)
 {
-    size_t na = json_is_nil(a) ? 0 : json_is_arr(a) ? json_len(a) : 1, nb = json_is_nil(b) ? 0 : json_is_arr(b) ? json_len(b) : 1;
+    size_t na = json_is_nil(a)   ? 0
+                : json_is_arr(a) ? json_len(a)
+                                 : 1,
+           nb = json_is_nil(b)   ? 0
+                : json_is_arr(b) ? json_len(b)
+                                 : 1;
     if (na != nb)
         return false;
     if (json_is_arr(a) && json_is_arr(b)) {
@@ -49,8 +54,8 @@ static bool same_team(struct json a, struct json b)
     return json_equal(json_is_arr(a) ? json_at(a, 0) : a, json_is_arr(b) ? json_at(b, 0) : b);
 }
 
-size_t entity_diff(struct json ours, struct json theirs, bool (*defined)(void *arg, struct str property), void *arg,
-                   void (*undefined)(void *arg, struct str property), struct buf *out)
+size_t entity_diff(struct json ours, struct json theirs, bool (*defined)(void *arg, struct str property),
+                   void *arg, void (*undefined)(void *arg, struct str property), struct buf *out)
 {
     static const char *const groups[] = {"properties", "relations"};
     struct diff d = {out, 0};

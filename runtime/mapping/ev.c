@@ -1,8 +1,8 @@
 /* Running an expression: budgets, error texts, and the large stack.
  *
- * Evaluation recurses on the C stack. Nearly every expression is content with a small part of the thread's; one that is
- * not is run again from its start on a stack of its own, which is large enough for the call limit. Evaluation has no side
- * effects, so starting again is harmless. */
+ * Evaluation recurses on the C stack. Nearly every expression is content with a small part of the thread's;
+ * one that is not is run again from its start on a stack of its own, which is large enough for the call
+ * limit. Evaluation has no side effects, so starting again is harmless. */
 #include "mapping/eval.h"
 
 #include <math.h>
@@ -19,7 +19,8 @@
 #else
 #define STACK_LARGE ((size_t)256 << 20)
 #endif
-#define STACK_RESERVE ((size_t)32 << 20) /* for what runs below the check: walkers of values 10,000 levels deep */
+#define STACK_RESERVE                                                                                        \
+    ((size_t)32 << 20) /* for what runs below the check: walkers of values 10,000 levels deep */
 
 void ev_init(struct ev *c, struct heap *h)
 {
@@ -101,14 +102,18 @@ static void run_once(struct run *r)
     struct ev *c = r->c;
     c->calls = 0;
     r->got = false;
-    int rc = r->out ? eval(c, r->n, NULL, r->in, NULL, r->out, r->arg) : eval(c, r->n, NULL, r->in, NULL, first_output, r);
+    int rc = r->out ? eval(c, r->n, NULL, r->in, NULL, r->out, r->arg)
+                    : eval(c, r->n, NULL, r->in, NULL, first_output, r);
     if (rc == EV_BREAK && c->broken == r)
         rc = EV_OK;
     if (rc == EV_OK && c->heap->full)
         rc = ev_emit(c, NULL, NULL, VNULL, NULL);
     if (rc == EV_ERROR && c->heap->full)
         rc = ev_emit(c, NULL, NULL, VNULL, NULL);
-    r->result = rc == EV_FATAL ? FIRST_FATAL : rc == EV_ERROR ? FIRST_ERROR : r->got ? FIRST_VALUE : FIRST_EMPTY;
+    r->result = rc == EV_FATAL   ? FIRST_FATAL
+                : rc == EV_ERROR ? FIRST_ERROR
+                : r->got         ? FIRST_VALUE
+                                 : FIRST_EMPTY;
 }
 
 static void *run_deep(void *arg)
@@ -136,7 +141,8 @@ static enum ev_first run(struct run *r)
     }
     pthread_attr_t attr;
     pthread_t t;
-    void *stack = mmap(NULL, STACK_LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    void *stack = mmap(NULL, STACK_LARGE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) {
         c->fatal = FATAL_STACK;
         return FIRST_FATAL;

@@ -1,17 +1,13 @@
-/* The evaluator: one function per kind of node, outputs handed on by calls. Whatever a callback needs lies in frames of
- * the C stack, which stay alive until it returns; so do environments and paths. Nodes that give exactly one output take
- * the short way of eval_single.
+/* The evaluator: one function per kind of node, outputs handed on by calls. Whatever a callback needs lies in
+ * frames of the C stack, which stay alive until it returns; so do environments and paths. Nodes that give
+ * exactly one output take the short way of eval_single.
  *
- * Order of outputs follows jq: operands from the right, arguments of functions from the last, interpolations from the
- * last, object entries and "as" from the left. Errors raised by what comes after a try are not the try's: its frame
- * remembers that the failure came from downstream. */
-#include "mapping/eval.h"
-
-#include "base/mem.h"
+ * Order of outputs follows jq: operands from the right, arguments of functions from the last, interpolations
+ * from the last, object entries and "as" from the left. Errors raised by what comes after a try are not the
+ * try's: its frame remembers that the failure came from downstream. */
+#include "mapping/eval_priv.h"
 
 const struct path path_root, path_none;
-
-#define VARS_LOCAL 6
 
 static const struct env *env_at(const struct env *env, int index)
 {
@@ -36,13 +32,9 @@ static const struct path *path_add(struct path *frame, const struct path *up, st
     return frame;
 }
 
-/* Values that are no path: but null found at null, and alike booleans, count as the value at the path. */
-static const struct path *path_of_value(const struct path *p, struct val in, struct val v)
-{
-    return !p ? NULL : v.kind <= VAL_TRUE && v.kind == in.kind ? p : &path_none;
-}
-
-/* Access ----------------------------------------------------------------------------------------------------------- */
+/* Access
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 struct access {
     const struct node *n;
@@ -58,7 +50,8 @@ static int access_path(struct ev *c, const struct path *p, struct val v, struct 
     if (p != &path_none)
         return EV_OK;
     struct str k = val_excerpt(c->heap, key, 29), t = val_excerpt(c->heap, v, 29);
-    return ev_error(c, "Invalid path expression near attempt to access element %.*s of %.*s", STR_FMT(k), STR_FMT(t));
+    return ev_error(c, "Invalid path expression near attempt to access element %.*s of %.*s", STR_FMT(k),
+                    STR_FMT(t));
 }
 
 static int index_term(struct ev *c, void *arg, struct val t, const struct path *p)
@@ -137,7 +130,8 @@ static int each_term(struct ev *c, void *arg, struct val t, const struct path *p
     return EV_OK;
 }
 
-/* Two operands ----------------------------------------------------------------------------------------------------- */
+/* Two operands
+ * ----------------------------------------------------------------------------------------------------- */
 
 struct two {
     const struct node *n;
@@ -212,7 +206,8 @@ static int if_condition(struct ev *c, void *arg, struct val v, const struct path
     struct two *t = arg;
     (void)p;
     const struct node *then = val_truthy(v) ? t->n->b : t->n->c;
-    return then ? eval(c, then, t->env, t->in, t->p, t->out, t->arg) : ev_emit(c, t->out, t->arg, t->in, t->p);
+    return then ? eval(c, then, t->env, t->in, t->p, t->out, t->arg)
+                : ev_emit(c, t->out, t->arg, t->in, t->p);
 }
 
 static int try_output(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -233,7 +228,8 @@ static int eval_try(struct ev *c, struct two *t)
     return eval(c, t->n->b, t->env, c->error, t->p ? &path_none : NULL, t->out, t->arg);
 }
 
-/* Arrays, objects, strings ----------------------------------------------------------------------------------------- */
+/* Arrays, objects, strings
+ * ----------------------------------------------------------------------------------------- */
 
 struct collector {
     struct val array;
@@ -271,13 +267,17 @@ struct entries {
 
 static int object_entry(struct ev *c, struct entries *e);
 
-static int bad_key(struct ev *c, struct val key) { return ev_error(c, "Cannot use %s as object key", ev_shown(c, key)); }
+static int bad_key(struct ev *c, struct val key)
+{
+    return ev_error(c, "Cannot use %s as object key", ev_shown(c, key));
+}
 
 static int entry_value(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct entries e = *(struct entries *)arg;
     (void)p;
-    if (e.key.kind != VAL_STRING) /* looked at only now: a value without output makes no entry, whatever its key */
+    if (e.key.kind !=
+        VAL_STRING) /* looked at only now: a value without output makes no entry, whatever its key */
         return bad_key(c, e.key);
     e.done = val_set(c->heap, e.done, e.key, v);
     if (e.done.kind != VAL_OBJECT)
@@ -363,8 +363,8 @@ static int string_part(struct ev *c, struct parts *s)
     return ev_emit(c, s->out, s->arg, v, s->p ? &path_none : NULL);
 }
 
-static int eval_string(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                       emit_fn out, void *arg)
+static int eval_string(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                       const struct path *p, emit_fn out, void *arg)
 {
     struct parts s = {n, env, in, n->n, heap_alloc(c->heap, n->n * sizeof(struct val)), p, out, arg};
     if (!s.texts)
@@ -372,307 +372,9 @@ static int eval_string(struct ev *c, const struct node *n, const struct env *env
     return string_part(c, &s);
 }
 
-/* Variables -------------------------------------------------------------------------------------------------------- */
-
-struct binding {
-    const struct node *n;
-    const struct env *outer, *inner;
-    struct env *vars;
-    struct val in;
-    const struct path *p;
-    emit_fn out;
-    void *arg;
-    bool downstream;
-    int (*body)(struct ev *c, struct binding *b);
-    void *more;
-};
-
-/* Matching walks the pattern with an explicit list of what is left, since object keys may be generators. */
-struct match {
-    struct binding *b;
-    const struct pattern *pat;
-    size_t i;
-    struct val v, member;
-    struct match *rest;
-};
-
-static int match_next(struct ev *c, struct match *m);
-
-static int match_pattern(struct ev *c, struct binding *b, const struct pattern *pat, struct val v, struct match *rest)
-{
-    if (pat->kind == PAT_VAR) {
-        b->vars[pat->slot].v = v;
-        if (rest)
-            return match_next(c, rest);
-        return b->body(c, b);
-    }
-    struct match m = {b, pat, 0, v, VNULL, rest};
-    if (pat->kind == PAT_ARRAY && v.kind != VAL_ARRAY && v.kind != VAL_NULL)
-        return ev_error(c, "Cannot index %s with number (0)", val_kind_name(v.kind));
-    return match_next(c, &m);
-}
-
-static int match_member(struct ev *c, struct match *m, struct val key)
-{
-    struct match after = *m;
-    const struct pattern_item *item = &m->pat->items[m->i];
-    struct val v;
-    if (key.kind != VAL_STRING && m->pat->kind == PAT_OBJECT)
-        return ev_error(c, "Cannot index %s with %s", val_kind_name(m->v.kind), ev_shown(c, key));
-    int rc = access_get(c, m->v, key, &v);
-    if (rc)
-        return rc;
-    after.i++;
-    if (item->var.p)
-        m->b->vars[item->slot].v = v;
-    return item->sub ? match_pattern(c, m->b, item->sub, v, &after) : match_next(c, &after);
-}
-
-static int match_key(struct ev *c, void *arg, struct val key, const struct path *p)
-{
-    (void)p;
-    return match_member(c, arg, key);
-}
-
-static int match_next(struct ev *c, struct match *m)
-{
-    if (m->i == m->pat->n) {
-        if (m->rest)
-            return match_next(c, m->rest);
-        return m->b->body(c, m->b);
-    }
-    const struct pattern_item *item = &m->pat->items[m->i];
-    if (m->pat->kind == PAT_ARRAY)
-        return match_member(c, m, val_num((double)m->i));
-    if (!item->key)
-        return match_member(c, m, val_str(item->var));
-    return eval(c, item->key, m->b->inner, m->b->in, NULL, match_key, m);
-}
-
-/* Binds one value by the first alternative that neither fails to match nor fails later. */
-static int bind_value(struct ev *c, struct binding *b, struct val v)
-{
-    const struct patterns *ps = b->n->pats;
-    struct env local[VARS_LOCAL], *vars = local;
-    if (ps->nvars > VARS_LOCAL && !(vars = heap_alloc(c->heap, ps->nvars * sizeof(*vars))))
-        return ev_emit(c, NULL, NULL, v, NULL);
-    struct env *before = b->vars;
-    int rc = EV_OK;
-    b->vars = vars;
-    for (size_t alt = 0; alt < ps->n; alt++) {
-        for (size_t i = 0; i < ps->nvars; i++)
-            vars[i] = (struct env){.up = i ? &vars[i - 1] : b->outer};
-        b->inner = ps->nvars ? &vars[ps->nvars - 1] : b->outer;
-        rc = match_pattern(c, b, ps->alt[alt], v, NULL);
-        if (rc != EV_ERROR || b->downstream)
-            break;
-    }
-    b->vars = before;
-    return rc;
-}
-
-static int as_output(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding *b = arg;
-    int rc = ev_emit(c, b->out, b->arg, v, p);
-    b->downstream = rc == EV_ERROR;
-    return rc;
-}
-
-static int as_body(struct ev *c, struct binding *b)
-{
-    if (b->n->pats->n == 1)
-        return eval(c, b->n->b, b->inner, b->in, b->p, b->out, b->arg);
-    return eval(c, b->n->b, b->inner, b->in, b->p, as_output, b);
-}
-
-static int as_source(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding b = *(struct binding *)arg;
-    (void)p;
-    return bind_value(c, &b, v);
-}
-
-struct fold {
-    struct val state;
-    const struct path *path;
-    bool any; /* this round gave an output */
-    struct binding *b;
-};
-
-/* A path that outlives the frames it was made in. */
-static const struct path *keep_path(struct ev *c, const struct path *p)
-{
-    if (!p || p == &path_root || p == &path_none)
-        return p;
-    struct path *copy = heap_alloc(c->heap, sizeof(*copy));
-    if (!copy)
-        return &path_none;
-    copy->key = p->key;
-    copy->up = keep_path(c, p->up);
-    return copy;
-}
-
-static int reduce_update(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct fold *f = arg;
-    f->state = v;
-    f->path = keep_path(c, p);
-    f->any = true;
-    return ev_step(c);
-}
-
-/* From scalar to scalar nothing of what a round leaves in the heap is needed. */
-static bool scalar_state(struct val v) { return v.kind <= VAL_TRUE || (v.kind == VAL_NUMBER && v.rep == REP_PLAIN); }
-
-static int reduce_body(struct ev *c, struct binding *b)
-{
-    struct fold *f = b->more;
-    struct val before = f->state;
-    const struct path *path_before = f->path;
-    bool scalar = scalar_state(before) && !b->p;
-    uint32_t epoch = c->heap->epoch;
-    struct heap_mark mark = heap_mark(c->heap);
-    if (scalar)
-        c->heap->epoch = ++c->heap->last_epoch;
-    f->any = false;
-    int rc = eval(c, b->n->c, b->inner, before, path_before, reduce_update, f);
-    if (!rc && !f->any) {
-        f->state = VNULL;
-        f->path = path_of_value(f->path, b->in, VNULL);
-    }
-    c->heap->epoch = epoch;
-    if (!rc && scalar && scalar_state(f->state))
-        heap_release(c->heap, mark);
-    return rc;
-}
-
-static int fold_source(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding b = *(struct binding *)arg;
-    (void)p;
-    return bind_value(c, &b, v);
-}
-
-static int reduce_init(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding *b = arg, inner = *b;
-    struct fold f = {.state = v, .path = p};
-    inner.body = reduce_body;
-    inner.more = &f;
-    int rc = eval(c, b->n->a, b->outer, b->in, NULL, fold_source, &inner);
-    return rc ? rc : ev_emit(c, b->out, b->arg, f.state, f.path);
-}
-
-static int foreach_update(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct fold *f = arg;
-    struct binding *b = f->b;
-    f->state = v;
-    f->path = keep_path(c, p);
-    f->any = true;
-    if (!b->n->d)
-        return ev_emit(c, b->out, b->arg, v, p);
-    return eval(c, b->n->d, b->inner, v, p, b->out, b->arg);
-}
-
-static int foreach_body(struct ev *c, struct binding *b)
-{
-    struct fold *f = b->more;
-    struct binding *before = f->b;
-    f->b = b;
-    f->any = false;
-    int rc = eval(c, b->n->c, b->inner, f->state, f->path, foreach_update, f);
-    f->b = before;
-    if (!rc && !f->any)
-        f->state = VNULL; /* jq takes the state out for the round: an update without output leaves null */
-    return rc;
-}
-
-static int foreach_init(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding *b = arg, inner = *b;
-    struct fold f = {.state = v, .path = p};
-    inner.body = foreach_body;
-    inner.more = &f;
-    return eval(c, b->n->a, b->outer, b->in, NULL, fold_source, &inner);
-}
-
-/* Assignment ------------------------------------------------------------------------------------------------------- */
-
-struct assign {
-    const struct node *n;
-    const struct env *env;
-    struct val in, value, result, dropped;
-    bool got;
-    emit_fn out;
-    void *arg;
-    const struct path *p;
-};
-
-static int take_first(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct assign *a = arg;
-    (void)p;
-    a->value = v;
-    a->got = true;
-    c->broken = a;
-    return EV_BREAK;
-}
-
-static int check_path(struct ev *c, struct val v, const struct path *p)
-{
-    if (p != &path_none)
-        return EV_OK;
-    struct str s = val_excerpt(c->heap, v, 29);
-    return ev_error(c, "Invalid path expression with result %.*s", STR_FMT(s));
-}
-
-static int assign_path(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct assign *a = arg;
-    int rc = check_path(c, v, p);
-    if (rc)
-        return rc;
-    struct val keys = path_array(c, p), old, value = a->value;
-    if (keys.kind != VAL_ARRAY)
-        return ev_emit(c, NULL, NULL, keys, NULL);
-    if (a->n->kind != N_ASSIGN) {
-        rc = access_getpath(c, a->result, keys.arr->v, keys.n, &old);
-        if (rc)
-            return rc;
-    }
-    if (a->n->kind == N_UPDATE) {
-        rc = op_binary(c, a->n->op, old, a->value, &value);
-    } else if (a->n->kind == N_MODIFY) {
-        a->got = false;
-        rc = eval(c, a->n->b, a->env, old, NULL, take_first, a);
-        if (rc == EV_BREAK && c->broken == a)
-            rc = EV_OK;
-        value = a->value;
-        if (!rc && !a->got) {
-            a->dropped = val_push(c->heap, a->dropped.kind == VAL_ARRAY ? a->dropped : val_array(c->heap, 4), keys);
-            return EV_OK;
-        }
-    }
-    if (!rc)
-        rc = access_set(c, a->result, keys.arr->v, keys.n, value, &a->result);
-    return rc ? rc : c->heap->full ? ev_emit(c, NULL, NULL, value, NULL) : ev_step(c);
-}
-
-static int assign_value(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct assign a = *(struct assign *)arg;
-    (void)p;
-    a.value = v;
-    a.result = a.in;
-    int rc = eval(c, a.n->a, a.env, a.in, &path_root, assign_path, &a);
-    if (!rc && a.dropped.kind == VAL_ARRAY)
-        rc = access_delete(c, a.result, a.dropped, &a.result);
-    return rc ? rc : ev_emit(c, a.out, a.arg, a.result, a.p ? &path_none : NULL);
-}
-
-/* Calls ------------------------------------------------------------------------------------------------------------ */
+/* Calls
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static int enter_call(struct ev *c)
 {
@@ -694,8 +396,8 @@ static void make_closure(struct env *frame, const struct node *fn, const struct 
     frame->scope = scope;
 }
 
-static int call_def(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                    emit_fn out, void *arg)
+static int call_def(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                    const struct path *p, emit_fn out, void *arg)
 {
     struct env local[VARS_LOCAL] = {{0}}, *frames = local;
     const struct env *top = n->call == CALL_DEF ? env_at(env, n->index) : NULL;
@@ -745,8 +447,8 @@ static int call_native(struct ev *c, struct call_args *a)
     return rc ? rc : ev_emit(c, a->out, a->arg, v, path_of_value(a->p, a->in, v));
 }
 
-static int eval_call(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                     emit_fn out, void *arg)
+static int eval_call(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                     const struct path *p, emit_fn out, void *arg)
 {
     switch (n->call) {
     case CALL_CLOSURE: {
@@ -768,9 +470,11 @@ static int eval_call(struct ev *c, const struct node *n, const struct env *env, 
     }
 }
 
-/* The short way ---------------------------------------------------------------------------------------------------- */
+/* The short way
+ * ---------------------------------------------------------------------------------------------------- */
 
-static int single_call(struct ev *c, const struct node *n, const struct env *env, struct val in, struct val *ret)
+static int single_call(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                       struct val *ret)
 {
     struct val args[ARGS_MAX];
     for (size_t i = n->n; i--;) {
@@ -781,7 +485,8 @@ static int single_call(struct ev *c, const struct node *n, const struct env *env
     return n->native->value(c, in, args, ret);
 }
 
-static int single_object(struct ev *c, const struct node *n, const struct env *env, struct val in, struct val *ret)
+static int single_object(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                         struct val *ret)
 {
     struct val o = val_object(c->heap, n->n / 2), key, v;
     for (size_t i = 0; i < n->n; i += 2) {
@@ -800,7 +505,8 @@ static int single_object(struct ev *c, const struct node *n, const struct env *e
     return EV_OK;
 }
 
-static int single_string(struct ev *c, const struct node *n, const struct env *env, struct val in, struct val *ret)
+static int single_string(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                         struct val *ret)
 {
     struct val local[8], *texts = n->n <= 8 ? local : heap_alloc(c->heap, n->n * sizeof(*texts));
     if (!texts)
@@ -866,9 +572,7 @@ int eval_single(struct ev *c, const struct node *n, const struct env *env, struc
         if ((rc = eval_single(c, n->a, env, in, &a)))
             return rc;
         return access_slice(c, a, b, k, ret);
-    case N_PIPE:
-        rc = eval_single(c, n->a, env, in, &a);
-        return rc ? rc : eval_single(c, n->b, env, a, ret);
+    case N_PIPE: rc = eval_single(c, n->a, env, in, &a); return rc ? rc : eval_single(c, n->b, env, a, ret);
     case N_BINOP:
         rc = eval_single(c, n->b, env, in, &b);
         if (!rc)
@@ -893,9 +597,7 @@ int eval_single(struct ev *c, const struct node *n, const struct env *env, struc
             return EV_OK;
         }
         return eval_single(c, val_truthy(a) ? n->b : n->c, env, in, ret);
-    case N_NEG:
-        rc = eval_single(c, n->a, env, in, &a);
-        return rc ? rc : op_negate(c, a, ret);
+    case N_NEG: rc = eval_single(c, n->a, env, in, &a); return rc ? rc : op_negate(c, a, ret);
     case N_ARRAY: return collect(c, n->a, env, in, ret);
     case N_OBJECT: return single_object(c, n, env, in, ret);
     case N_STRING: return single_string(c, n, env, in, ret);
@@ -903,26 +605,26 @@ int eval_single(struct ev *c, const struct node *n, const struct env *env, struc
     case N_CALL: return single_call(c, n, env, in, ret);
     default: { /* as and reduce: by the long way */
         struct last last = {VNULL};
-        struct binding bd = {.n = n, .outer = env, .in = in, .out = keep_last, .arg = &last, .body = as_body};
-        rc = n->kind == N_AS ? eval(c, n->a, env, in, NULL, as_source, &bd) : eval(c, n->b, env, in, NULL, reduce_init, &bd);
+        rc = n->kind == N_AS ? eval_as(c, n, env, in, NULL, keep_last, &last)
+                             : eval_reduce(c, n, env, in, NULL, keep_last, &last);
         *ret = last.v;
         return rc;
     }
     }
 }
 
-/* The long way ----------------------------------------------------------------------------------------------------- */
+/* The long way
+ * ----------------------------------------------------------------------------------------------------- */
 
-static int eval_scoped(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                       emit_fn out, void *arg)
+static int eval_scoped(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                       const struct path *p, emit_fn out, void *arg)
 {
     struct env frame = {.up = env};
-    struct binding b = {.n = n, .outer = env, .in = in, .p = p, .out = out, .arg = arg, .body = as_body};
     int rc;
     switch (n->kind) {
-    case N_AS: return eval(c, n->a, env, in, NULL, as_source, &b);
-    case N_REDUCE: return eval(c, n->b, env, in, p, reduce_init, &b);
-    case N_FOREACH: return eval(c, n->b, env, in, p, foreach_init, &b);
+    case N_AS: return eval_as(c, n, env, in, p, out, arg);
+    case N_REDUCE: return eval_reduce(c, n, env, in, p, out, arg);
+    case N_FOREACH: return eval_foreach(c, n, env, in, p, out, arg);
     case N_DEF: frame.def = n->def; return eval(c, n->b, &frame, in, p, out, arg);
     case N_LABEL:
         rc = eval(c, n->a, &frame, in, p, out, arg);
@@ -931,8 +633,8 @@ static int eval_scoped(struct ev *c, const struct node *n, const struct env *env
     }
 }
 
-static int eval_two(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                    emit_fn out, void *arg)
+static int eval_two(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                    const struct path *p, emit_fn out, void *arg)
 {
     struct two t = {.n = n, .env = env, .in = in, .p = p, .out = out, .arg = arg};
     int rc;
@@ -953,28 +655,20 @@ static int eval_two(struct ev *c, const struct node *n, const struct env *env, s
     }
 }
 
-static int eval_assign(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                       emit_fn out, void *arg)
-{
-    struct assign a = {.n = n, .env = env, .in = in, .out = out, .arg = arg, .p = p};
-    if (n->kind == N_MODIFY)
-        return assign_value(c, &a, VNULL, NULL);
-    return eval(c, n->b, env, in, NULL, assign_value, &a);
-}
-
-static int eval_access(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                       emit_fn out, void *arg)
+static int eval_access(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                       const struct path *p, emit_fn out, void *arg)
 {
     struct access a = {.n = n, .env = env, .in = in, .p = p, .out = out, .arg = arg};
     if (n->kind == N_EACH)
         return eval(c, n->a, env, in, p, each_term, &a);
     if (n->kind == N_INDEX)
-        return n->b->kind == N_CONST ? index_key(c, &a, n->b->v, NULL) : eval(c, n->b, env, in, NULL, index_key, &a);
+        return n->b->kind == N_CONST ? index_key(c, &a, n->b->v, NULL)
+                                     : eval(c, n->b, env, in, NULL, index_key, &a);
     return n->b ? eval(c, n->b, env, in, NULL, slice_from, &a) : slice_from(c, &a, VNULL, NULL);
 }
 
-int eval(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p, emit_fn out,
-         void *arg)
+int eval(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
+         emit_fn out, void *arg)
 {
     if (n->single && !p) {
         struct val v;
@@ -997,7 +691,13 @@ int eval(struct ev *c, const struct node *n, const struct env *env, struct val i
         rc = collect(c, n->a, env, in, &v);
         return rc ? rc : ev_emit(c, out, arg, v, p ? &path_none : NULL);
     case N_OBJECT: {
-        struct entries e = {.n = n, .env = env, .in = in, .done = val_object(c->heap, n->n / 2), .p = p, .out = out, .arg = arg};
+        struct entries e = {.n = n,
+                            .env = env,
+                            .in = in,
+                            .done = val_object(c->heap, n->n / 2),
+                            .p = p,
+                            .out = out,
+                            .arg = arg};
         return object_entry(c, &e);
     }
     case N_STRING: return eval_string(c, n, env, in, p, out, arg);

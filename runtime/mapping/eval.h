@@ -1,10 +1,12 @@
 /* eval.h: the native jq evaluator.
  *
- * Outputs go to a callback, so generators cost nothing and a callback that answers EV_BREAK stops the rest. In path mode
+ * Outputs go to a callback, so generators cost nothing and a callback that answers EV_BREAK stops the rest.
+ * In path mode
  * (`p` not NULL) a value travels with the path it was found at; values that are no path carry &path_none.
  *
- * One `struct ev` belongs to one thread; trees, environments and values may be shared. Everything computed lives in the
- * heap. Budgets (design.md section 5) end an evaluation with EV_FATAL, which nothing inside jq can catch. */
+ * One `struct ev` belongs to one thread; trees, environments and values may be shared. Everything computed
+ * lives in the heap. Budgets (design.md section 5) end an evaluation with EV_FATAL, which nothing inside jq
+ * can catch. */
 #pragma once
 #include "mapping/ast.h"
 #include "mapping/value.h"
@@ -24,10 +26,10 @@ extern const struct path path_root, path_none;
 
 struct env {
     const struct env *up;
-    struct val v;            /* variables */
-    const struct node *fn;   /* closures: what to evaluate, in `scope` */
+    struct val v;          /* variables */
+    const struct node *fn; /* closures: what to evaluate, in `scope` */
     const struct env *scope;
-    const struct def *def;   /* functions */
+    const struct def *def; /* functions */
 };
 
 struct regex_cache;
@@ -35,14 +37,14 @@ struct ev {
     struct heap *heap;
     long steps;
     int calls;
-    char *stack_end;         /* frames below this address end the evaluation */
-    bool deep;               /* already on the large stack */
+    char *stack_end; /* frames below this address end the evaluation */
+    bool deep;       /* already on the large stack */
     enum ev_fatal fatal;
-    struct val error;        /* with EV_ERROR */
-    const void *broken;      /* with EV_BREAK: the frame it is for */
-    struct val env_value;    /* env, $ENV */
+    struct val error;     /* with EV_ERROR */
+    const void *broken;   /* with EV_BREAK: the frame it is for */
+    struct val env_value; /* env, $ENV */
     bool clock_fixed;
-    double clock;            /* with clock_fixed: what now gives */
+    double clock; /* with clock_fixed: what now gives */
     struct regex_cache *regex;
     int64_t search_ns; /* spent in regular expressions for this item */
 };
@@ -54,12 +56,12 @@ struct native {
     const char *name;
     int nargs;
     int (*value)(struct ev *c, struct val in, const struct val *args, struct val *ret);
-    int (*form)(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
-                emit_fn out, void *arg);
+    int (*form)(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                const struct path *p, emit_fn out, void *arg);
 };
 
-int eval(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p, emit_fn out,
-         void *arg);
+int eval(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
+         emit_fn out, void *arg);
 /* Of a node marked `single`, without a path. */
 int eval_single(struct ev *c, const struct node *n, const struct env *env, struct val in, struct val *ret);
 
@@ -86,8 +88,9 @@ const char *ev_shown(struct ev *c, struct val v);
 const char *ev_fatal_text(enum ev_fatal f);
 
 enum ev_first { FIRST_VALUE, FIRST_EMPTY, FIRST_ERROR, FIRST_FATAL };
-/* First output of an expression for one input. FIRST_ERROR: c->error; FIRST_FATAL: c->fatal. Retries by itself on a large
- * stack when the thread's own does not suffice. The caller resets heap and budget per item (ev_begin). */
+/* First output of an expression for one input. FIRST_ERROR: c->error; FIRST_FATAL: c->fatal. Retries by
+ * itself on a large stack when the thread's own does not suffice. The caller resets heap and budget per item
+ * (ev_begin). */
 enum ev_first ev_first(struct ev *c, const struct node *n, struct val in, struct val *ret);
 /* All outputs, for the playground and tests: `out` is called for each. */
 enum ev_first ev_all(struct ev *c, const struct node *n, struct val in, emit_fn out, void *arg);

@@ -1,5 +1,5 @@
-/* Compiling one expression: as it is written if that compiles, else with its quotes normalised (S-72). What is constant
- * is computed here once; its storage is frozen, since many threads will read it. */
+/* Compiling one expression: as it is written if that compiles, else with its quotes normalised (S-72). What
+ * is constant is computed here once; its storage is frozen, since many threads will read it. */
 #include "mapping/expr.h"
 
 #include <stdlib.h>
@@ -70,7 +70,8 @@ static void fold(struct expr_space *s, struct expr *x)
 
 void expr_compile(struct expr_space *s, struct str text, const char *field, struct expr *ret)
 {
-    *ret = (struct expr){.field = field, .text = arena_str(s->arena, text).p, .how = EXPR_BROKEN, .libjq = -1};
+    *ret =
+        (struct expr){.field = field, .text = arena_str(s->arena, text).p, .how = EXPR_BROKEN, .libjq = -1};
     struct str own = {ret->text, text.n};
     if (text.n > ((size_t)1 << 20)) {
         ret->why = "the expression is longer than 1 MiB";

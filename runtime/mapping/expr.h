@@ -1,4 +1,5 @@
-/* expr.h: one jq expression of a mapping, compiled. Immutable after expr_compile; any thread may evaluate it. */
+/* expr.h: one jq expression of a mapping, compiled. Immutable after expr_compile; any thread may evaluate it.
+ */
 #pragma once
 #include "mapping/eval.h"
 
@@ -17,7 +18,7 @@ struct expr {
     struct node *node;
     struct val value;
     const char *why;
-    int libjq;         /* EXPR_LIBJQ: position among the plan's expressions for libjq */
+    int libjq; /* EXPR_LIBJQ: position among the plan's expressions for libjq */
 };
 
 /* Memory of a plan's expressions. */

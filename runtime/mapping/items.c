@@ -1,11 +1,12 @@
-/* itemsToParse (sync S-63 to S-70). The parent is copied once, one level deep and without the expanded array; each element
- * then only changes the one member that holds it. The path to take out comes from the expression's text, not from its
- * meaning, as the original's does (S-67). */
+/* itemsToParse (sync S-63 to S-70). The parent is copied once, one level deep and without the expanded array;
+ * each element then only changes the one member that holds it. The path to take out comes from the
+ * expression's text, not from its meaning, as the original's does (S-67). */
 #include "mapping/plan_priv.h"
 
 static bool word_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (unsigned char)c >= 0x80;
 }
 
 static struct str trim(struct str s) { return str_trim(s); }
@@ -113,7 +114,8 @@ static bool make_parent(struct mapper *m, struct val item, struct val *ret)
 
 static bool item_error(struct mapper *m, const char *what, bool budget)
 {
-    mapper_note(m, "itemsToParse `%s` failed for item %u: %s", m->plan->exprs[m->plan->items].text, m->item, what);
+    mapper_note(m, "itemsToParse `%s` failed for item %u: %s", m->plan->exprs[m->plan->items].text, m->item,
+                what);
     if (budget)
         m->batch->budget_errors++;
     else
@@ -149,7 +151,8 @@ bool items_each(struct mapper *m, struct val item, int (*fn)(struct mapper *m, s
     for (struct val_iter it = val_iter(&m->heap, list); slot && val_next(&it);) {
         uint32_t epoch = m->heap.epoch;
         struct heap_mark mark = heap_mark(&m->heap);
-        m->heap.epoch = ++m->heap.last_epoch; /* what the element builds never grows into what all of them share */
+        m->heap.epoch =
+            ++m->heap.last_epoch; /* what the element builds never grows into what all of them share */
         m->ev.steps = EV_STEPS_MAX;
         m->ev.search_ns = 0;
         *slot = it.v;

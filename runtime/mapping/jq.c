@@ -1,6 +1,7 @@
-/* The libjq process: the only file that sees libjq. It answers whole batches and keeps compiled programs, since libjq 1.6
- * takes some 20 ms to compile one. Every expression is run to its end inside "first": 1.6 aborts when some programs are
- * torn down half-way. What 1.8 has and 1.6 lacks is defined in front of every expression. */
+/* The libjq process: the only file that sees libjq. It answers whole batches and keeps compiled programs,
+ * since libjq 1.6 takes some 20 ms to compile one. Every expression is run to its end inside "first": 1.6
+ * aborts when some programs are torn down half-way. What 1.8 has and 1.6 lacks is defined in front of every
+ * expression. */
 #include "mapping/jq.h"
 
 #include <jq.h>
@@ -16,7 +17,8 @@
 /* On one line, so that line numbers in messages stay the expression's. */
 static const char prelude[] =
     "def abs: if type == \"number\" then (if . < 0 then -. else . end) else . end; "
-    "def toboolean: if type == \"boolean\" then . elif . == \"true\" then true elif . == \"false\" then false "
+    "def toboolean: if type == \"boolean\" then . elif . == \"true\" then true elif . == \"false\" then "
+    "false "
     "else error(\"cannot be parsed as a boolean\") end; "
     "def ltrim: sub(\"^\\\\s+\"; \"\"); def rtrim: sub(\"\\\\s+$\"; \"\"); def trim: ltrim | rtrim; "
     "def trimstr($x): ltrimstr($x) | rtrimstr($x); "
@@ -96,7 +98,8 @@ static void put_answer(struct buf *answer, int what, struct str text)
 static void put_jv(struct buf *answer, int what, jv v)
 {
     jv text = what == JQ_VALUE || jv_get_kind(v) != JV_KIND_STRING ? jv_dump_string(v, 0) : v;
-    put_answer(answer, what, (struct str){jv_string_value(text), (size_t)jv_string_length_bytes(jv_copy(text))});
+    put_answer(answer, what,
+               (struct str){jv_string_value(text), (size_t)jv_string_length_bytes(jv_copy(text))});
     jv_free(text);
 }
 

@@ -1,9 +1,38 @@
-/* Names to distances, calls to natives. What a node may give (exactly one output? the same for every input?) is worked
- * out on the way up: single nodes take the short way through the evaluator, constant ones are computed once. */
+/* Names to distances, calls to natives. What a node may give (exactly one output? the same for every input?)
+ * is worked out on the way up: single nodes take the short way through the evaluator, constant ones are
+ * computed once. */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "mapping/ast.h"
 #include "mapping/eval.h"
+
+const char *ast_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
+{
+    struct buf b;
+    buf_init(&b, BUF_NO_LIMIT);
+    va_list ap;
+    va_start(ap, fmt);
+    buf_addvf(&b, fmt, ap);
+    va_end(ap);
+    if (at > text.n)
+        at = text.n;
+    size_t from = at, to = at, line = 1;
+    while (from && text.p[from - 1] != '\n')
+        from--;
+    while (to < text.n && text.p[to] != '\n')
+        to++;
+    for (size_t i = 0; i < from; i++)
+        line += text.p[i] == '\n';
+    size_t column = utf8_count((struct str){text.p + from, at - from}) + 1;
+    buf_adds(&b, " at ");
+    if (line > 1)
+        buf_addf(&b, "line %zu, ", line);
+    buf_addf(&b, "column %zu\n    %.*s\n    %*s", column, (int)(to - from), text.p + from, (int)column, "^");
+    const char *m = arena_str(a, buf_str(&b)).p;
+    buf_done(&b);
+    return m;
+}
 
 enum scope_kind { SCOPE_VAR, SCOPE_CLOSURE, SCOPE_DEF, SCOPE_LABEL };
 
@@ -22,7 +51,8 @@ struct binder {
 
 static void bind(struct binder *b, struct node *n, const struct scope *s);
 
-static const struct scope *lookup(const struct scope *s, enum scope_kind kind, struct str name, size_t nargs, int *index)
+static const struct scope *lookup(const struct scope *s, enum scope_kind kind, struct str name, size_t nargs,
+                                  int *index)
 {
     int i = 0;
     for (; s; s = s->up, i++) {
@@ -88,7 +118,8 @@ static void bind_call(struct binder *b, struct node *n, const struct scope *s)
     }
 }
 
-/* Variables ------------------------------------------------------------------------------------------------------- */
+/* Variables
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int slot_of(struct binder *b, struct patterns *ps, struct str name)
 {
@@ -161,7 +192,9 @@ static void bind_var(struct binder *b, struct node *n, const struct scope *s)
         refuse(b, n, "is not defined", (struct str){n->name.p - 1, n->name.n + 1}, -1);
 }
 
-/* Nodes ------------------------------------------------------------------------------------------------------------ */
+/* Nodes
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static bool all_single(const struct node *n)
 {
@@ -235,7 +268,8 @@ static void bind_scoped(struct binder *b, struct node *n, const struct scope *s)
 
 static bool known_format(struct str name)
 {
-    static const char *const known[] = {"text", "json", "html", "uri", "urid", "csv", "tsv", "sh", "base64", "base64d", NULL};
+    static const char *const known[] = {"text", "json", "html",   "uri",     "urid", "csv",
+                                        "tsv",  "sh",   "base64", "base64d", NULL};
     for (const char *const *k = known; *k; k++)
         if (str_is(name, *k))
             return true;

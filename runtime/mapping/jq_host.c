@@ -1,8 +1,8 @@
 /* The runtime's side of the libjq process.
  *
- * A batch goes over in one frame. If the process dies or does not answer in time, the batch is repeated item by item,
- * then expression by expression for the item that did it, so that only the culprit is lost. After a number of losses of
- * one expression the rest of its items fail at once. */
+ * A batch goes over in one frame. If the process dies or does not answer in time, the batch is repeated item
+ * by item, then expression by expression for the item that did it, so that only the culprit is lost. After a
+ * number of losses of one expression the rest of its items fail at once. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "mapping/jq_proto.h"
 
 #define ITEM_MS 2000
-#define COMPILE_MS 200       /* an allowance for each expression: compiling is not the item's fault */
+#define COMPILE_MS 200 /* an allowance for each expression: compiling is not the item's fault */
 #define BATCH_MS 30000
 #define MEMORY_MAX ((size_t)1 << 30)
 #define LOSSES_MAX 20
@@ -73,7 +73,8 @@ static void set_answer(struct call *c, size_t at, int what, struct str text)
 }
 
 /* Inputs [from, from + n) on expressions [first, first + count). */
-static int exchange(struct call *c, size_t from, size_t n, size_t first, size_t count, int deadline_ms, struct err *e)
+static int exchange(struct call *c, size_t from, size_t n, size_t first, size_t count, int deadline_ms,
+                    struct err *e)
 {
     buf_reset(&c->request);
     buf_reset(&c->reply);
@@ -150,15 +151,16 @@ static int run(struct call *c, size_t ninput, struct err *e)
     return 0;
 }
 
-int jq_host_eval(struct jq_host *h, const struct str *exprs, size_t nexpr, const struct str *inputs, size_t ninput,
-                 struct jq_answer *answers, struct buf *texts, struct err *e)
+int jq_host_eval(struct jq_host *h, const struct str *exprs, size_t nexpr, const struct str *inputs,
+                 size_t ninput, struct jq_answer *answers, struct buf *texts, struct err *e)
 {
     struct err local = {0};
     if (!e)
         e = &local;
     if (!nexpr || !ninput)
         return 0;
-    struct call c = {.h = h, .exprs = exprs, .inputs = inputs, .nexpr = nexpr, .answers = answers, .texts = texts};
+    struct call c = {
+        .h = h, .exprs = exprs, .inputs = inputs, .nexpr = nexpr, .answers = answers, .texts = texts};
     c.offsets = xcalloc(nexpr * ninput, sizeof(*c.offsets));
     c.losses = xcalloc(nexpr, sizeof(*c.losses));
     buf_init(&c.request, CHILD_FRAME_MAX);

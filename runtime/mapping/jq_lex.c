@@ -1,5 +1,6 @@
-/* Tokens of jq 1.8. Two-character operators are tried before one-character ones; a comment ends at a line end that is
- * not preceded by an odd number of backslashes; keywords lose their meaning after a dot or a dollar sign. */
+/* Tokens of jq 1.8. Two-character operators are tried before one-character ones; a comment ends at a line end
+ * that is not preceded by an odd number of backslashes; keywords lose their meaning after a dot or a dollar
+ * sign. */
 #include "mapping/ast.h"
 
 static bool word_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -48,9 +49,9 @@ static size_t word_length(const struct lexer *l, size_t from)
 
 static bool is_keyword(struct str w)
 {
-    static const char *const words[] = {"as",   "def",    "module",  "import", "include", "if",  "then",  "else",  "elif",
-                                        "end",  "reduce", "foreach", "and",    "or",      "try", "catch", "label", "break",
-                                        NULL};
+    static const char *const words[] = {"as",   "def",   "module", "import", "include", "if",  "then",
+                                        "else", "elif",  "end",    "reduce", "foreach", "and", "or",
+                                        "try",  "catch", "label",  "break",  NULL};
     for (const char *const *k = words; *k; k++)
         if (str_is(w, *k))
             return true;
@@ -84,7 +85,8 @@ static size_t number_length(const struct lexer *l)
 
 static size_t operator_length(const struct lexer *l)
 {
-    static const char *const ops[] = {"?//", "//=", "!=", "==", "//", "|=", "+=", "-=", "*=", "/=", "%=", "<=", ">=", "..", NULL};
+    static const char *const ops[] = {
+        "?//", "//=", "!=", "==", "//", "|=", "+=", "-=", "*=", "/=", "%=", "<=", ">=", "..", NULL};
     for (const char *const *o = ops; *o; o++) {
         size_t n = strlen(*o);
         if (l->src.n - l->pos >= n && memcmp(l->src.p + l->pos, *o, n) == 0)

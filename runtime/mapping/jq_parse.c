@@ -1,7 +1,6 @@
-/* Recursive descent over jq 1.8's grammar. Pipes, commas, definitions, "as" and labels reach as far to the right as they
- * can; operators climb by precedence. After the first error the parser sees the end of the text and unwinds, so that no
- * caller has to look; a nesting limit keeps the recursion bounded. */
-#include <stdarg.h>
+/* Recursive descent over jq 1.8's grammar. Pipes, commas, definitions, "as" and labels reach as far to the
+ * right as they can; operators climb by precedence. After the first error the parser sees the end of the text
+ * and unwinds, so that no caller has to look; a nesting limit keeps the recursion bounded. */
 #include <stdio.h>
 
 #include "mapping/ast.h"
@@ -18,33 +17,6 @@ struct parser {
 static struct node *parse_query(struct parser *p);
 static struct node *parse_expr(struct parser *p, int min);
 static struct node *parse_unary(struct parser *p);
-
-const char *ast_complaint(struct arena *a, struct str text, size_t at, const char *fmt, ...)
-{
-    struct buf b;
-    buf_init(&b, BUF_NO_LIMIT);
-    va_list ap;
-    va_start(ap, fmt);
-    buf_addvf(&b, fmt, ap);
-    va_end(ap);
-    if (at > text.n)
-        at = text.n;
-    size_t from = at, to = at, line = 1;
-    while (from && text.p[from - 1] != '\n')
-        from--;
-    while (to < text.n && text.p[to] != '\n')
-        to++;
-    for (size_t i = 0; i < from; i++)
-        line += text.p[i] == '\n';
-    size_t column = utf8_count((struct str){text.p + from, at - from}) + 1;
-    buf_adds(&b, " at ");
-    if (line > 1)
-        buf_addf(&b, "line %zu, ", line);
-    buf_addf(&b, "column %zu\n    %.*s\n    %*s", column, (int)(to - from), text.p + from, (int)column, "^");
-    const char *m = arena_str(a, buf_str(&b)).p;
-    buf_done(&b);
-    return m;
-}
 
 static void fail_at(struct parser *p, size_t at, const char *what)
 {
@@ -77,8 +49,14 @@ static void next(struct parser *p)
         p->tok = lex_next(&p->lex);
 }
 
-static bool is_op(const struct parser *p, const char *op) { return p->tok.kind == T_OP && str_is(p->tok.text, op); }
-static bool is_word(const struct parser *p, const char *w) { return p->tok.kind == T_KEYWORD && str_is(p->tok.text, w); }
+static bool is_op(const struct parser *p, const char *op)
+{
+    return p->tok.kind == T_OP && str_is(p->tok.text, op);
+}
+static bool is_word(const struct parser *p, const char *w)
+{
+    return p->tok.kind == T_KEYWORD && str_is(p->tok.text, w);
+}
 
 static bool accept(struct parser *p, const char *op)
 {
@@ -123,7 +101,10 @@ static struct node *constant(struct parser *p, struct val v)
     return n;
 }
 
-static struct node *constant_text(struct parser *p, struct str s) { return constant(p, val_str(arena_str(p->arena, s))); }
+static struct node *constant_text(struct parser *p, struct str s)
+{
+    return constant(p, val_str(arena_str(p->arena, s)));
+}
 static struct node *identity(struct parser *p) { return new_node(p, N_IDENTITY, NULL, NULL); }
 
 /* Lists grow by copying in the arena: they are short. */
@@ -146,7 +127,9 @@ static bool enter(struct parser *p)
 }
 static void leave(struct parser *p) { p->depth--; }
 
-/* Strings ---------------------------------------------------------------------------------------------------------- */
+/* Strings
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* At T_QUOTE. `format` has p NULL for plain strings. */
 static struct node *parse_string(struct parser *p, struct str format)
@@ -207,7 +190,9 @@ static struct node *parse_string_or_format(struct parser *p)
     return n;
 }
 
-/* Patterns --------------------------------------------------------------------------------------------------------- */
+/* Patterns
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static struct pattern *parse_pattern(struct parser *p);
 
@@ -290,7 +275,9 @@ static struct patterns *parse_patterns(struct parser *p, bool alternatives)
     return ps;
 }
 
-/* Terms ------------------------------------------------------------------------------------------------------------ */
+/* Terms
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static struct node *parse_if(struct parser *p)
 {
@@ -589,9 +576,11 @@ static struct node *parse_unary(struct parser *p)
     return n;
 }
 
-/* Operators -------------------------------------------------------------------------------------------------------- */
+/* Operators
+ * -------------------------------------------------------------------------------------------------------- */
 
-struct operator {
+struct operator
+{
     const char *text;
     int prec;
     enum { LEFT, RIGHT, NONE } assoc;
@@ -599,17 +588,20 @@ struct operator {
     enum binop op;
 };
 
-static const struct operator *find_operator(const struct parser *p)
+static const struct operator* find_operator(const struct parser *p)
 {
     static const struct operator ops[] = {
-        {"//", 1, RIGHT, N_ALT, 0},         {"=", 2, NONE, N_ASSIGN, 0},        {"|=", 2, NONE, N_MODIFY, 0},
-        {"+=", 2, NONE, N_UPDATE, OP_ADD},  {"-=", 2, NONE, N_UPDATE, OP_SUB},  {"*=", 2, NONE, N_UPDATE, OP_MUL},
-        {"/=", 2, NONE, N_UPDATE, OP_DIV},  {"%=", 2, NONE, N_UPDATE, OP_MOD},  {"//=", 2, NONE, N_UPDATE, OP_ALT},
-        {"or", 3, LEFT, N_OR, 0},           {"and", 4, LEFT, N_AND, 0},         {"==", 5, NONE, N_BINOP, OP_EQ},
-        {"!=", 5, NONE, N_BINOP, OP_NE},    {"<", 5, NONE, N_BINOP, OP_LT},     {">", 5, NONE, N_BINOP, OP_GT},
-        {"<=", 5, NONE, N_BINOP, OP_LE},    {">=", 5, NONE, N_BINOP, OP_GE},    {"+", 6, LEFT, N_BINOP, OP_ADD},
-        {"-", 6, LEFT, N_BINOP, OP_SUB},    {"*", 7, LEFT, N_BINOP, OP_MUL},    {"/", 7, LEFT, N_BINOP, OP_DIV},
-        {"%", 7, LEFT, N_BINOP, OP_MOD},
+        {"//", 1, RIGHT, N_ALT, 0},         {"=", 2, NONE, N_ASSIGN, 0},
+        {"|=", 2, NONE, N_MODIFY, 0},       {"+=", 2, NONE, N_UPDATE, OP_ADD},
+        {"-=", 2, NONE, N_UPDATE, OP_SUB},  {"*=", 2, NONE, N_UPDATE, OP_MUL},
+        {"/=", 2, NONE, N_UPDATE, OP_DIV},  {"%=", 2, NONE, N_UPDATE, OP_MOD},
+        {"//=", 2, NONE, N_UPDATE, OP_ALT}, {"or", 3, LEFT, N_OR, 0},
+        {"and", 4, LEFT, N_AND, 0},         {"==", 5, NONE, N_BINOP, OP_EQ},
+        {"!=", 5, NONE, N_BINOP, OP_NE},    {"<", 5, NONE, N_BINOP, OP_LT},
+        {">", 5, NONE, N_BINOP, OP_GT},     {"<=", 5, NONE, N_BINOP, OP_LE},
+        {">=", 5, NONE, N_BINOP, OP_GE},    {"+", 6, LEFT, N_BINOP, OP_ADD},
+        {"-", 6, LEFT, N_BINOP, OP_SUB},    {"*", 7, LEFT, N_BINOP, OP_MUL},
+        {"/", 7, LEFT, N_BINOP, OP_DIV},    {"%", 7, LEFT, N_BINOP, OP_MOD},
     };
     if (p->tok.kind != T_OP && p->tok.kind != T_KEYWORD)
         return NULL;
@@ -622,7 +614,7 @@ static const struct operator *find_operator(const struct parser *p)
 static struct node *parse_expr(struct parser *p, int min)
 {
     struct node *left = parse_unary(p);
-    const struct operator *o;
+    const struct operator* o;
     if (!enter(p)) {
         leave(p);
         return left;
@@ -633,7 +625,7 @@ static struct node *parse_expr(struct parser *p, int min)
         next(p);
         n->b = parse_expr(p, o->assoc == RIGHT ? o->prec : o->prec + 1);
         left = n;
-        const struct operator *then = find_operator(p);
+        const struct operator* then = find_operator(p);
         if (o->assoc == NONE && then && then->prec == o->prec)
             fail(p, "parentheses: these operators cannot follow one another");
     }
@@ -641,7 +633,9 @@ static struct node *parse_expr(struct parser *p, int min)
     return left;
 }
 
-/* Queries ---------------------------------------------------------------------------------------------------------- */
+/* Queries
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void parse_param(struct parser *p, struct def *d, struct str *values, size_t *nvalues, size_t max)
 {
@@ -658,7 +652,8 @@ static void parse_param(struct parser *p, struct def *d, struct str *values, siz
     next(p);
 }
 
-/* A parameter $a is the closure a, bound to the variable before the body runs; the first one is the outermost. */
+/* A parameter $a is the closure a, bound to the variable before the body runs; the first one is the
+ * outermost. */
 static struct node *bind_values(struct parser *p, const struct str *values, size_t n, struct node *body)
 {
     while (n--) {

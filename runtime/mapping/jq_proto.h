@@ -1,7 +1,8 @@
 /* jq_proto.h: frames between the runtime and its libjq process.
  *
- * All numbers are 32 bits, little-endian. Request: number of expressions, each as length and bytes; number of inputs,
- * each likewise. Answer: for every input and expression a byte (enum of struct jq_answer) and a text as length and bytes. */
+ * All numbers are 32 bits, little-endian. Request: number of expressions, each as length and bytes; number of
+ * inputs, each likewise. Answer: for every input and expression a byte (enum of struct jq_answer) and a text
+ * as length and bytes. */
 #pragma once
 #include "base/buf.h"
 

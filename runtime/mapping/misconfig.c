@@ -1,5 +1,5 @@
-/* The misconfiguration report (sync S-90 to S-93): fields that were null, how often, for which item, and whether the item
- * has a key that is spelt nearly like the one asked for. */
+/* The misconfiguration report (sync S-90 to S-93): fields that were null, how often, for which item, and
+ * whether the item has a key that is spelt nearly like the one asked for. */
 #include "mapping/plan_priv.h"
 
 #include <stdlib.h>
@@ -93,8 +93,12 @@ void misconfig_finish(struct mapper *m)
         if (!m->nulls[i])
             continue;
         const struct expr *x = &p->exprs[i];
-        b->misconfig[b->nmisconfig++] = (struct misconfig){
-            arena_str(b->arena, str_of(x->field)).p, arena_str(b->arena, str_of(x->text)).p, m->nulls[i], m->excerpts[i],
-            m->hints[i], m->errors[i] ? arena_str(b->arena, str_of(m->errors[i])).p : NULL};
+        b->misconfig[b->nmisconfig++] =
+            (struct misconfig){arena_str(b->arena, str_of(x->field)).p,
+                               arena_str(b->arena, str_of(x->text)).p,
+                               m->nulls[i],
+                               m->excerpts[i],
+                               m->hints[i],
+                               m->errors[i] ? arena_str(b->arena, str_of(m->errors[i])).p : NULL};
     }
 }

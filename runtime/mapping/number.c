@@ -1,7 +1,8 @@
-/* Numbers. A literal is text until arithmetic touches it; its printed form is decNumber's to-scientific-string: digits
- * with their trailing zeros, an exponent only where it is positive or the number is below 1e-6. Two literals compare by
- * their decimal value without limit of digits; everything else compares as doubles, as in jq 1.8. Computed doubles print
- * with the fewest of at most 17 digits that read back equal. */
+/* Numbers. A literal is text until arithmetic touches it; its printed form is decNumber's
+ * to-scientific-string: digits with their trailing zeros, an exponent only where it is positive or the number
+ * is below 1e-6. Two literals compare by their decimal value without limit of digits; everything else
+ * compares as doubles, as in jq 1.8. Computed doubles print with the fewest of at most 17 digits that read
+ * back equal. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,7 +264,8 @@ bool num_parse(struct heap *h, struct str s, struct val *ret)
     }
     if (!digits)
         return false;
-    if (s.p[first] == '.' || s.p[i - 1] == '.' || (s.p[first] == '0' && i - first > 1 && s.p[first + 1] != '.'))
+    if (s.p[first] == '.' || s.p[i - 1] == '.' ||
+        (s.p[first] == '0' && i - first > 1 && s.p[first + 1] != '.'))
         plain = false;
     size_t mantissa_end = i;
     if (i < s.n && (s.p[i] == 'e' || s.p[i] == 'E')) {

@@ -196,7 +196,8 @@ int op_binary(struct ev *c, enum binop op, struct val a, struct val b, struct va
     default: break;
     }
     int cmp;
-    if (a.kind == VAL_NUMBER && b.kind == VAL_NUMBER && (op == OP_EQ || op == OP_NE) && a.rep == REP_PLAIN && isnan(a.d))
+    if (a.kind == VAL_NUMBER && b.kind == VAL_NUMBER && (op == OP_EQ || op == OP_NE) && a.rep == REP_PLAIN &&
+        isnan(a.d))
         cmp = 1;
     else
         cmp = val_cmp(c->heap, a, b);
@@ -242,7 +243,9 @@ int op_negate(struct ev *c, struct val v, struct val *ret)
 
 struct val op_tostring(struct ev *c, struct val v) { return v.kind == VAL_STRING ? v : val_json(c->heap, v); }
 
-/* Formats ---------------------------------------------------------------------------------------------------------- */
+/* Formats
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void escape_html(struct buf *out, struct str s)
 {
@@ -281,13 +284,18 @@ static int base64_digit(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Bytes to text as jq does it: a sequence that the end cuts off becomes one U+FFFD with all that is left, a broken one
- * ends before the byte that breaks it. */
+/* Bytes to text as jq does it: a sequence that the end cuts off becomes one U+FFFD with all that is left, a
+ * broken one ends before the byte that breaks it. */
 static void add_repaired(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.n;) {
         unsigned char c = (unsigned char)s.p[i];
-        size_t len = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0, k = 1;
+        size_t len = c < 0x80                ? 1
+                     : c >= 0xC2 && c < 0xE0 ? 2
+                     : c >= 0xE0 && c < 0xF0 ? 3
+                     : c >= 0xF0 && c < 0xF5 ? 4
+                                             : 0,
+               k = 1;
         if (len > s.n - i) {
             buf_adds(out, "\xEF\xBF\xBD");
             return;
@@ -351,7 +359,9 @@ static int decode_uri(struct ev *c, struct buf *out, struct val v)
         int byte = 0;
         for (int k = 1; k <= 2; k++) {
             char h = i + (size_t)k < v.n ? v.s[i + (size_t)k] : 0;
-            int d = h >= '0' && h <= '9' ? h - '0' : (h | 32) >= 'a' && (h | 32) <= 'f' ? (h | 32) - 'a' + 10 : -1;
+            int d = h >= '0' && h <= '9'                 ? h - '0'
+                    : (h | 32) >= 'a' && (h | 32) <= 'f' ? (h | 32) - 'a' + 10
+                                                         : -1;
             byte = d < 0 || byte < 0 ? -1 : byte * 16 + d;
         }
         if (byte < 0) {

@@ -1,5 +1,6 @@
-/* Compiling a resource: the selector, itemsToParse and every leaf of the entity become expressions; the entity becomes a
- * list of fields with the literal text between them, so that mapping an item only evaluates and copies. */
+/* Compiling a resource: the selector, itemsToParse and every leaf of the entity become expressions; the
+ * entity becomes a list of fields with the literal text between them, so that mapping an item only evaluates
+ * and copies. */
 #include "mapping/plan_priv.h"
 
 #include <stdlib.h>
@@ -61,8 +62,8 @@ static void quote_key(struct buf *b, struct str key)
     buf_addc(b, ':');
 }
 
-static struct field *add_field(struct plan *p, enum role role, struct str name, struct json v, const char *path,
-                               struct buf *before)
+static struct field *add_field(struct plan *p, enum role role, struct str name, struct json v,
+                               const char *path, struct buf *before)
 {
     struct field *f = &p->fields[p->nfields++];
     f->role = role;
@@ -75,7 +76,8 @@ static struct field *add_field(struct plan *p, enum role role, struct str name, 
 
 static void add_part(struct plan *p, const char *text) { p->parts[p->nparts++] = str_of(text); }
 
-static void compile_members(struct plan *p, struct json obj, enum role role, const char *group, struct buf *before)
+static void compile_members(struct plan *p, struct json obj, enum role role, const char *group,
+                            struct buf *before)
 {
     bool first = true;
     buf_addc(before, '{');
@@ -96,8 +98,11 @@ static void compile_entity(struct plan *p, struct json mappings)
         const char *name;
         enum role role;
         bool part;
-    } simple[] = {{"identifier", ROLE_IDENTIFIER, false}, {"title", ROLE_TITLE, true}, {"blueprint", ROLE_BLUEPRINT, false},
-                  {"icon", ROLE_ICON, true},              {"team", ROLE_TEAM, true}};
+    } simple[] = {{"identifier", ROLE_IDENTIFIER, false},
+                  {"title", ROLE_TITLE, true},
+                  {"blueprint", ROLE_BLUEPRINT, false},
+                  {"icon", ROLE_ICON, true},
+                  {"team", ROLE_TEAM, true}};
     struct buf before;
     buf_init(&before, BUF_NO_LIMIT);
     buf_addc(&before, '{');
@@ -191,11 +196,13 @@ static void hide_environment(struct plan *p)
     for (size_t i = 0; i < p->nexprs; i++) {
         struct expr *x = &p->exprs[i];
         if (x->how == EXPR_LIBJQ)
-            x->used = str_of(arena_printf(p->space.arena, "def env: {}; {} as $ENV | %.*s", STR_FMT(x->used)));
+            x->used =
+                str_of(arena_printf(p->space.arena, "def env: {}; {} as $ENV | %.*s", STR_FMT(x->used)));
     }
 }
 
-int plan_compile(const struct mapping_resource *r, const struct plan_opts *o, struct plan **ret, struct err *e)
+int plan_compile(const struct mapping_resource *r, const struct plan_opts *o, struct plan **ret,
+                 struct err *e)
 {
     struct plan *p = xcalloc(1, sizeof(*p));
     struct arena *a = p->space.arena = arena_new(0);
@@ -247,8 +254,8 @@ void plan_free(struct plan *p)
 
 static bool is_fatal(const char *field)
 {
-    return strcmp(field, "selector.query") == 0 || strcmp(field, "identifier") == 0 || strcmp(field, "blueprint") == 0 ||
-           strncmp(field, "identifier.", 11) == 0;
+    return strcmp(field, "selector.query") == 0 || strcmp(field, "identifier") == 0 ||
+           strcmp(field, "blueprint") == 0 || strncmp(field, "identifier.", 11) == 0;
 }
 
 bool plan_problem(const struct plan *p, size_t i, struct plan_problem *ret)

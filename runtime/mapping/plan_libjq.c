@@ -1,5 +1,6 @@
-/* What the native evaluator does not know is worked out for a whole batch before the batch is mapped: two rounds at most,
- * one for itemsToParse over the raw items, one for the other expressions over the elements. */
+/* What the native evaluator does not know is worked out for a whole batch before the batch is mapped: two
+ * rounds at most, one for itemsToParse over the raw items, one for the other expressions over the elements.
+ */
 #include "mapping/plan_priv.h"
 
 #include <stdlib.h>
@@ -57,8 +58,8 @@ static int parse_values(struct libjq_batch *b, size_t n, struct err *e)
     return 0;
 }
 
-static int ask(struct mapper *m, struct libjq_batch *b, const struct str *exprs, size_t nexprs, const struct inputs *in,
-               struct err *e)
+static int ask(struct mapper *m, struct libjq_batch *b, const struct str *exprs, size_t nexprs,
+               const struct inputs *in, struct err *e)
 {
     size_t n = in->n * nexprs;
     b->elements = in->n;

@@ -1,6 +1,7 @@
-/* Mapping a batch. One heap serves all items and is reset between them; entities are written one after another into one
- * buffer that the batch takes over at its end. Everything an item needs is read from the batch's document, nothing is
- * converted beforehand. An item over its budget is an error of that item alone. */
+/* Mapping a batch. One heap serves all items and is reset between them; entities are written one after
+ * another into one buffer that the batch takes over at its end. Everything an item needs is read from the
+ * batch's document, nothing is converted beforehand. An item over its budget is an error of that item alone.
+ */
 #include "mapping/plan_priv.h"
 
 #include <stdarg.h>
@@ -40,7 +41,8 @@ static const char *error_text(struct mapper *m, struct val v)
     return text;
 }
 
-static enum ev_first from_libjq(struct mapper *m, const struct libjq_batch *lib, size_t at, struct val *ret, const char **error)
+static enum ev_first from_libjq(struct mapper *m, const struct libjq_batch *lib, size_t at, struct val *ret,
+                                const char **error)
 {
     if (lib->failure) {
         *error = lib->failure;
@@ -93,12 +95,14 @@ static int run_selector(struct mapper *m, struct val element)
         return v.kind == VAL_TRUE;
     if (r == FIRST_VALUE) {
         struct str shown = val_excerpt(&m->heap, v, 200);
-        mapper_note(m, "selector.query `%s` must give true or false but gave %.*s (%s) for item %u", x->text, STR_FMT(shown),
-                    val_kind_name(v.kind), m->item);
+        mapper_note(m, "selector.query `%s` must give true or false but gave %.*s (%s) for item %u", x->text,
+                    STR_FMT(shown), val_kind_name(v.kind), m->item);
     } else if (r == FIRST_EMPTY) {
-        mapper_note(m, "selector.query `%s` must give true or false but gave nothing for item %u", x->text, m->item);
+        mapper_note(m, "selector.query `%s` must give true or false but gave nothing for item %u", x->text,
+                    m->item);
     } else {
-        mapper_note(m, "selector.query `%s` failed for item %u: %s", x->text, m->item, error ? error : "unknown error");
+        mapper_note(m, "selector.query `%s` failed for item %u: %s", x->text, m->item,
+                    error ? error : "unknown error");
     }
     if (r == FIRST_FATAL)
         m->batch->budget_errors++;
@@ -196,11 +200,12 @@ static void map_items(struct mapper *m, atomic_bool *cancel)
     }
 }
 
-int plan_map(const struct plan *p, struct json items, bool parse_all, atomic_bool *cancel, struct mapped_batch **ret,
-             struct err *e)
+int plan_map(const struct plan *p, struct json items, bool parse_all, atomic_bool *cancel,
+             struct mapped_batch **ret, struct err *e)
 {
     if (!json_is_arr(items))
-        return ERR(e, ERR_INVAL, "a batch must be an array of objects, not %s", json_type_name(json_type(items)));
+        return ERR(e, ERR_INVAL, "a batch must be an array of objects, not %s",
+                   json_type_name(json_type(items)));
     struct mapper *m = xcalloc(1, sizeof(*m));
     m->items = items;
     m->parse_all = parse_all;

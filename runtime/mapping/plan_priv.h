@@ -36,34 +36,34 @@ struct plan {
     struct expr_space space;
     struct expr *exprs;
     size_t nexprs;
-    int selector, items;       /* positions in exprs; items -1: no itemsToParse */
+    int selector, items; /* positions in exprs; items -1: no itemsToParse */
     struct str items_name;
     bool items_transform;
-    struct val *items_path;    /* S-67; n 0: none */
+    struct val *items_path; /* S-67; n 0: none */
     size_t items_path_n;
     struct field *fields;
     size_t nfields;
-    struct str after;          /* text that ends the entity */
-    size_t *by_name;           /* properties, then relations, each sorted by name: positions in fields */
+    struct str after; /* text that ends the entity */
+    size_t *by_name;  /* properties, then relations, each sorted by name: positions in fields */
     size_t nproperties, nrelations;
     bool has_properties, has_relations;
     struct str *parts;
     size_t nparts;
-    struct str blueprint;      /* literal, or p NULL */
+    struct str blueprint; /* literal, or p NULL */
     size_t nlibjq;
-    struct str *libjq;         /* texts for libjq */
+    struct str *libjq; /* texts for libjq */
     struct jq_host *jq;
     struct json_doc *env_doc;
 };
 
 /* What libjq said about a batch. */
 struct libjq_batch {
-    struct jq_answer *answers;  /* [element * nlibjq + expression] */
-    struct json_doc *values;    /* the values among them, one array */
-    struct json *value;         /* by position in answers */
+    struct jq_answer *answers; /* [element * nlibjq + expression] */
+    struct json_doc *values;   /* the values among them, one array */
+    struct json *value;        /* by position in answers */
     struct buf texts;
     size_t elements;
-    const char *failure;        /* libjq could not be asked: why */
+    const char *failure; /* libjq could not be asked: why */
 };
 
 struct inputs;
@@ -73,20 +73,20 @@ struct mapper {
     bool parse_all;
     struct heap heap;
     struct ev ev;
-    struct buf text;            /* entities one after another */
+    struct buf text; /* entities one after another */
     struct mapped_batch *batch;
-    struct val *values;         /* by field, of the present element */
-    struct member *sorted;      /* room for properties and relations by name */
-    size_t *nulls;              /* by expression */
+    struct val *values;    /* by field, of the present element */
+    struct member *sorted; /* room for properties and relations by name */
+    size_t *nulls;         /* by expression */
     const char **errors, **hints;
     struct str *excerpts;
-    size_t *exhausted;          /* by expression: items that went over budget */
-    size_t element;             /* running number of the element, for libjq's answers */
+    size_t *exhausted; /* by expression: items that went over budget */
+    size_t element;    /* running number of the element, for libjq's answers */
     uint32_t item;
-    struct entity_slot *slots;  /* offsets until the text is complete */
+    struct entity_slot *slots; /* offsets until the text is complete */
     size_t nslots, cap_slots;
     struct libjq_batch lib, lib_items;
-    struct inputs *inputs;      /* while inputs for libjq are collected */
+    struct inputs *inputs; /* while inputs for libjq are collected */
 };
 
 struct entity_slot {
@@ -96,19 +96,22 @@ struct entity_slot {
 };
 
 /* plan_map.c */
-/* Evaluates expression i for an element. FIRST_VALUE with *ret; FIRST_EMPTY; FIRST_ERROR with *error; FIRST_FATAL likewise. */
+/* Evaluates expression i for an element. FIRST_VALUE with *ret; FIRST_EMPTY; FIRST_ERROR with *error;
+ * FIRST_FATAL likewise. */
 enum ev_first mapper_eval(struct mapper *m, int i, struct val in, struct val *ret, const char **error);
 void mapper_note(struct mapper *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* items.c */
 void items_compile(struct plan *p, struct str expr);
-/* Calls fn for each element of the raw item (itself without itemsToParse). False: the item is an error, noted. */
+/* Calls fn for each element of the raw item (itself without itemsToParse). False: the item is an error,
+ * noted. */
 bool items_each(struct mapper *m, struct val item, int (*fn)(struct mapper *m, struct val element));
 
 /* entity.c */
 int entity_build(struct mapper *m, struct val element, bool failed);
-struct key128 entity_print(struct heap *h, struct val title, struct val icon, struct val team, const struct member *props,
-                           size_t nprops, const struct member *rels, size_t nrels);
+struct key128 entity_print(struct heap *h, struct val title, struct val icon, struct val team,
+                           const struct member *props, size_t nprops, const struct member *rels,
+                           size_t nrels);
 bool value_is_query(struct val v);
 
 /* misconfig.c */

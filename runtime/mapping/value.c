@@ -1,13 +1,14 @@
 /* Values and the heap they live in.
  *
- * An epoch separates what a reduce round may give back at its end from what was there before: storage of an older epoch
- * is copied instead of extended, so that nothing older ever points into memory that is given back.
+ * An epoch separates what a reduce round may give back at its end from what was there before: storage of an
+ * older epoch is copied instead of extended, so that nothing older ever points into memory that is given
+ * back.
  *
- * The heap is a list of chunks, newest first; the limit bounds what one item may use. Containers grow by doubling. A
- * version of an array or object is (storage, length): whoever holds the newest length of a storage may append in place,
- * anybody else copies. That gives reduce loops the linear cost they have in jq without counting references.
- * Objects of more than INDEX_MIN members carry an index of open addressing, built over the storage; a lookup through an
- * older version ignores members beyond its length. */
+ * The heap is a list of chunks, newest first; the limit bounds what one item may use. Containers grow by
+ * doubling. A version of an array or object is (storage, length): whoever holds the newest length of a
+ * storage may append in place, anybody else copies. That gives reduce loops the linear cost they have in jq
+ * without counting references. Objects of more than INDEX_MIN members carry an index of open addressing,
+ * built over the storage; a lookup through an older version ignores members beyond its length. */
 #include "mapping/value.h"
 
 #include <stdarg.h>
@@ -107,7 +108,9 @@ const char *val_kind_name(enum val_kind k)
     return names[k];
 }
 
-/* Strings ---------------------------------------------------------------------------------------------------------- */
+/* Strings
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct val val_string(struct heap *h, struct str s)
 {
@@ -124,7 +127,8 @@ struct val val_string(struct heap *h, struct str s)
     return val_strn(p, s.n);
 }
 
-/* A string that ends where the last one made ends is extended in place: the bytes others see do not change. */
+/* A string that ends where the last one made ends is extended in place: the bytes others see do not change.
+ */
 struct val val_concat(struct heap *h, struct val a, struct val b)
 {
     if (!b.n)
@@ -136,7 +140,8 @@ struct val val_concat(struct heap *h, struct val a, struct val b)
         h->full = true;
         return VNULL;
     }
-    if (h->tail && a.s + a.n == h->tail && h->p - h->tail >= 0 && h->p - h->tail < 8 && h->end - h->tail >= (ptrdiff_t)b.n + 8) {
+    if (h->tail && a.s + a.n == h->tail && h->p - h->tail >= 0 && h->p - h->tail < 8 &&
+        h->end - h->tail >= (ptrdiff_t)b.n + 8) {
         char *end = h->p - (h->p - h->tail);
         memcpy(end, b.s, b.n);
         h->tail = end + b.n;
@@ -173,7 +178,9 @@ int val_cmp_text(struct str a, struct str b)
     return c ? c : a.n < b.n ? -1 : a.n > b.n;
 }
 
-/* Arrays ----------------------------------------------------------------------------------------------------------- */
+/* Arrays
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t depth_of(struct val v)
 {
@@ -275,7 +282,9 @@ struct val val_at(struct val a, size_t i)
     return v ? val_of_doc(v) : VNULL;
 }
 
-/* Objects ---------------------------------------------------------------------------------------------------------- */
+/* Objects
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t hash_key(struct str key)
 {
@@ -501,7 +510,9 @@ struct member *val_sorted(struct heap *h, struct val o, size_t *ret_n)
     return m;
 }
 
-/* Order ------------------------------------------------------------------------------------------------------------ */
+/* Order
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static int objects_cmp(struct heap *h, struct val a, struct val b)
 {

@@ -1,12 +1,14 @@
 /* value.h: values of the native jq evaluator.
  *
- * A `struct val` is a small value passed by copy: a scalar, a position in an immutable document, or a container built
- * in a heap. Number literals keep their text until arithmetic touches them. Built arrays and objects are append-only
- * storage seen through a length, so that adding to the newest version costs nothing and older versions stay as they
- * were. Nothing here is freed singly: a heap is a bump allocator that is reset as a whole.
+ * A `struct val` is a small value passed by copy: a scalar, a position in an immutable document, or a
+ * container built in a heap. Number literals keep their text until arithmetic touches them. Built arrays and
+ * objects are append-only storage seen through a length, so that adding to the newest version costs nothing
+ * and older versions stay as they were. Nothing here is freed singly: a heap is a bump allocator that is
+ * reset as a whole.
  *
- * Ownership: values borrow from their document, the plan or the heap. Threads: a heap belongs to one thread at a time;
- * values may be read from several. Errors: a heap over its limit returns NULL and sets `full`, which stays set. */
+ * Ownership: values borrow from their document, the plan or the heap. Threads: a heap belongs to one thread
+ * at a time; values may be read from several. Errors: a heap over its limit returns NULL and sets `full`,
+ * which stays set. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,8 +49,8 @@ struct member {
 };
 struct obj {
     uint32_t used, cap, depth, epoch;
-    uint32_t mask;                   /* slots of the index - 1 */
-    uint32_t *index;                 /* position + 1 by hash of the key; 0: free */
+    uint32_t mask;   /* slots of the index - 1 */
+    uint32_t *index; /* position + 1 by hash of the key; 0: free */
     struct member m[];
 };
 
@@ -59,8 +61,8 @@ struct heap {
     size_t used, limit, next_size;
     uint32_t epoch, last_epoch;
     const char *tail; /* end of the last string made, which may grow in place */
-    bool full;    /* over `limit` */
-    bool too_deep; /* a container deeper than VAL_DEPTH_MAX was asked for */
+    bool full;        /* over `limit` */
+    bool too_deep;    /* a container deeper than VAL_DEPTH_MAX was asked for */
 };
 
 void heap_init(struct heap *h, size_t limit);
@@ -87,17 +89,24 @@ void heap_release(struct heap *h, struct heap_mark m);
 #define VNULL ((struct val){.kind = VAL_NULL})
 static inline struct val val_bool(bool b) { return (struct val){.kind = b ? VAL_TRUE : VAL_FALSE}; }
 static inline struct val val_num(double d) { return (struct val){.kind = VAL_NUMBER, .d = d}; }
-static inline struct val val_strn(const char *p, size_t n) { return (struct val){.kind = VAL_STRING, .n = (uint32_t)n, .s = p}; }
+static inline struct val val_strn(const char *p, size_t n)
+{
+    return (struct val){.kind = VAL_STRING, .n = (uint32_t)n, .s = p};
+}
 static inline struct val val_str(struct str s) { return val_strn(s.p, s.n); }
 static inline bool val_truthy(struct val v) { return v.kind > VAL_FALSE; }
-static inline struct str val_text(struct val v) { return (struct str){v.s, v.n}; } /* of strings and number texts */
+static inline struct str val_text(struct val v)
+{
+    return (struct str){v.s, v.n};
+} /* of strings and number texts */
 static inline bool val_is_text_number(struct val v) { return v.kind == VAL_NUMBER && v.rep == REP_TEXT; }
 
 static inline struct val val_of_doc(yyjson_val *v)
 {
     switch (yyjson_get_type(v)) {
     case YYJSON_TYPE_RAW:
-        return (struct val){.kind = VAL_NUMBER, .rep = REP_TEXT, .n = (uint32_t)unsafe_yyjson_get_len(v), .s = v->uni.str};
+        return (struct val){
+            .kind = VAL_NUMBER, .rep = REP_TEXT, .n = (uint32_t)unsafe_yyjson_get_len(v), .s = v->uni.str};
     case YYJSON_TYPE_STR:
         return (struct val){.kind = VAL_STRING, .n = (uint32_t)unsafe_yyjson_get_len(v), .s = v->uni.str};
     case YYJSON_TYPE_ARR: return (struct val){.kind = VAL_ARRAY, .rep = REP_DOC, .doc = v};
@@ -124,8 +133,10 @@ struct val val_drop(struct heap *h, struct val o, struct val key);
 size_t val_len(struct heap *h, struct val v);
 struct val val_at(struct val a, size_t i); /* null beyond the end */
 bool val_find(struct val o, struct str key, struct val *ret);
-struct val val_built(struct heap *h, struct val v); /* the same container, one level built and free of duplicates */
-struct val val_put(struct heap *h, struct val a, size_t i, struct val v); /* array with element i replaced; grows with nulls */
+struct val val_built(struct heap *h,
+                     struct val v); /* the same container, one level built and free of duplicates */
+struct val val_put(struct heap *h, struct val a, size_t i,
+                   struct val v); /* array with element i replaced; grows with nulls */
 
 /* Iteration in jq's order; a document object with duplicate keys shows each once, with its last value. */
 struct val_iter {

@@ -1,4 +1,5 @@
-/* Values to JSON text and back, in jq's way: numbers in their canonical form, DEL escaped, "nan" read as a number. */
+/* Values to JSON text and back, in jq's way: numbers in their canonical form, DEL escaped, "nan" read as a
+ * number. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -37,7 +38,8 @@ static size_t plain_run(const char *p, size_t n)
         uint64_t w;
         memcpy(&w, p + i, 8);
         uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\', del = w ^ ones * 0x7F;
-        uint64_t hit = ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((del - ones) & ~del);
+        uint64_t hit = ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
+                       ((del - ones) & ~del);
         if (hit & high)
             break;
     }
@@ -105,7 +107,8 @@ struct val val_json(struct heap *h, struct val v)
 struct str val_excerpt(struct heap *h, struct val v, size_t max)
 {
     struct buf out;
-    /* Containers are written only as far as they are shown; what follows does not matter but for the last bracket. */
+    /* Containers are written only as far as they are shown; what follows does not matter but for the last
+     * bracket. */
     buf_init(&out, max < 4096 ? 65536 : max * 16);
     val_write(h, &out, v);
     size_t n = out.n;
@@ -132,7 +135,9 @@ struct str val_excerpt(struct heap *h, struct val v, size_t max)
     return (struct str){p, p ? n : 0};
 }
 
-/* Reading ---------------------------------------------------------------------------------------------------------- */
+/* Reading
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct reader {
     struct heap *h;
@@ -161,7 +166,9 @@ static int read_hex4(struct reader *r)
         return -1;
     for (int i = 0; i < 4; i++) {
         char c = *r->p++;
-        int d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int d = c >= '0' && c <= '9'                 ? c - '0'
+                : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                     : -1;
         if (d < 0)
             return -1;
         v = v * 16 + d;
@@ -275,7 +282,8 @@ static bool read_word(struct reader *r, struct val *ret)
     else if (str_ieq(w, STR("nan")) || str_ieq(w, STR("-nan")))
         *ret = val_num(NAN);
     else if (!w.n || !num_parse(r->h, w, ret))
-        return fault(r, w.n && w.p[0] == '\'' ? "Invalid string literal; expected \", but got '" : "Invalid literal");
+        return fault(r, w.n && w.p[0] == '\'' ? "Invalid string literal; expected \", but got '"
+                                              : "Invalid literal");
     return true;
 }
 
@@ -312,7 +320,8 @@ static bool read_container(struct reader *r, struct val *ret)
         if (*r->p == close)
             break;
         if (*r->p++ != ',')
-            return fault(r, obj ? "Expected separator between object members" : "Expected separator between values");
+            return fault(r, obj ? "Expected separator between object members"
+                                : "Expected separator between values");
     }
     r->p++;
     r->depth--;

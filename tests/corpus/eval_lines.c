@@ -1,5 +1,6 @@
-/* Evaluates "EXPRESSION<tab>DOCUMENT" lines from stdin and prints, for each, all outputs separated by \001; the last is
- * ERR after an error, LIMIT where a budget ended it, COMPILE where the expression does not compile. For diff_jq.py. */
+/* Evaluates "EXPRESSION<tab>DOCUMENT" lines from stdin and prints, for each, all outputs separated by \001;
+ * the last is ERR after an error, LIMIT where a budget ended it, COMPILE where the expression does not
+ * compile. For diff_jq.py. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
-/* Crash fuzzer of the mapping engine: bytes are an expression and a document, separated by a zero byte. Built with
- * libFuzzer (clang -fsanitize=fuzzer,address,undefined), or by itself with files as arguments (-DFUZZ_MAIN). Nothing that
- * comes in may crash, hang or leak; what the evaluator prints must be JSON again. */
+/* Crash fuzzer of the mapping engine: bytes are an expression and a document, separated by a zero byte. Built
+ * with libFuzzer (clang -fsanitize=fuzzer,address,undefined), or by itself with files as arguments
+ * (-DFUZZ_MAIN). Nothing that comes in may crash, hang or leak; what the evaluator prints must be JSON again.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -50,7 +50,8 @@ static void numbers(void **state)
         {"infinite, -infinite", "null", "1.7976931348623157e+308 -1.7976931348623157e+308"},
         {"5 % 3, -5 % 3, 5 % -3, -7 % 7, 5.9 % 3.1", "null", "2 -2 2 0 2"},
         {"1 / 0", "null", "!number (1) and number (0) cannot be divided because the divisor is zero"},
-        {"[.[] | tonumber?]", "[\"1.50\",\"+1\",\"1e5\",\".5\",\"5.\",\"\",\"1 \",\"0x1\"]", "[1.50,1,1E+5,0.5,5]"},
+        {"[.[] | tonumber?]", "[\"1.50\",\"+1\",\"1e5\",\".5\",\"5.\",\"\",\"1 \",\"0x1\"]",
+         "[1.50,1,1E+5,0.5,5]"},
         {"007, 5., .5, 100", "null", "7 5 0.5 100"},
         {"5e-324 + 0", "null", "5e-324"},
     };
@@ -63,8 +64,10 @@ static void construction(void **state)
     static const struct jq_case cases[] = {
         {"{a: 1, \"b\": 2, \"c\\(1)\": 3, (\"d\"): 4}", "null", "{\"a\":1,\"b\":2,\"c1\":3,\"d\":4}"},
         {"{a, \"b\", @base64 \"c\"}", "{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":1,\"b\":2,\"c\":3}"},
-        {"1 as $x | {$x, $__loc__, if: 1}", "null", "{\"x\":1,\"__loc__\":{\"file\":\"<top-level>\",\"line\":1},\"if\":1}"},
-        {"{a: (1,2), b: (3,4)}", "null", "{\"a\":1,\"b\":3} {\"a\":1,\"b\":4} {\"a\":2,\"b\":3} {\"a\":2,\"b\":4}"},
+        {"1 as $x | {$x, $__loc__, if: 1}", "null",
+         "{\"x\":1,\"__loc__\":{\"file\":\"<top-level>\",\"line\":1},\"if\":1}"},
+        {"{a: (1,2), b: (3,4)}", "null",
+         "{\"a\":1,\"b\":3} {\"a\":1,\"b\":4} {\"a\":2,\"b\":3} {\"a\":2,\"b\":4}"},
         {"{a: 1 | . + 1, b: 2,}", "null", "{\"a\":2,\"b\":2}"},
         {"{(1): 2}", "null", "?"},
         {"{a: 1 as $x | 2}", "null", "?"},
@@ -87,7 +90,8 @@ static void formats(void **state)
         {"@html \"<b>\\(\"<\")</b>\"", "null", "\"<b>&lt;</b>\""},
         {"@uri", "\"\xC3\xA9 a-b_c.d~!\"", "\"%C3%A9%20a-b_c.d~%21\""},
         {"@urid", "\"%41b\"", "\"Ab\""},
-        {"@csv, @tsv", "[1,\"a\\\"b\",null,true,\"x\\ty\"]", "\"1,\\\"a\\\"\\\"b\\\",,true,\\\"x\\ty\\\"\" \"1\\ta\\\"b\\t\\ttrue\\tx\\\\ty\""},
+        {"@csv, @tsv", "[1,\"a\\\"b\",null,true,\"x\\ty\"]",
+         "\"1,\\\"a\\\"\\\"b\\\",,true,\\\"x\\ty\\\"\" \"1\\ta\\\"b\\t\\ttrue\\tx\\\\ty\""},
         {"@sh", "[1,\"a'b\"]", "\"1 'a'\\\\''b'\""},
         {"@base64, (@base64 | @base64d)", "\"fo\xC3\xB3\"", "\"Zm/Dsw==\" \"fo\xC3\xB3\""},
         {"@base64d", "\"!\"", "!string (\"!\") is not valid base64 data"},
@@ -143,7 +147,8 @@ static void control(void **state)
         {"def f($a; g): $a + g; f(1; 2, 3)", "null", "3 4"},
         {"def fac: if . <= 1 then 1 else . * (. - 1 | fac) end; 10 | fac", "null", "3628800"},
         {"def f(g): def h: g; h; f(1,2)", "null", "1 2"},
-        {"[limit(3; range(10))], first(range(5; 10)), [skip(2; 1,2,3)], nth(1; 5,6)", "null", "[0,1,2] 5 [3] 6"},
+        {"[limit(3; range(10))], first(range(5; 10)), [skip(2; 1,2,3)], nth(1; 5,6)", "null",
+         "[0,1,2] 5 [3] 6"},
         {"halt, 1", "null", ""},
         {"[inputs], (try input catch .)", "null", "[] \"break\""},
     };
@@ -181,15 +186,19 @@ static void containers(void **state)
         {"[.[] | length]", "[\"a\xC3\xB1\",[1],{\"a\":1},null,-5.5]", "[2,1,1,0,5.5]"},
         {"keys, keys_unsorted, to_entries", "{\"b\":1,\"a\":2}",
          "[\"a\",\"b\"] [\"b\",\"a\"] [{\"key\":\"b\",\"value\":1},{\"key\":\"a\",\"value\":2}]"},
-        {"from_entries", "[{\"name\":\"a\",\"value\":1},{\"key\":\"b\",\"value\":false}]", "{\"a\":1,\"b\":false}"},
+        {"from_entries", "[{\"name\":\"a\",\"value\":1},{\"key\":\"b\",\"value\":false}]",
+         "{\"a\":1,\"b\":false}"},
         {"with_entries(.value += 1), map_values(empty)", "{\"a\":1}", "{\"a\":2} {}"},
         {"group_by(.a), unique_by(.a), sort_by(-.a)", "[{\"a\":2},{\"a\":1,\"b\":1},{\"a\":1}]",
-         "[[{\"a\":1,\"b\":1},{\"a\":1}],[{\"a\":2}]] [{\"a\":1,\"b\":1},{\"a\":2}] [{\"a\":2},{\"a\":1,\"b\":1},{\"a\":1}]"},
+         "[[{\"a\":1,\"b\":1},{\"a\":1}],[{\"a\":2}]] [{\"a\":1,\"b\":1},{\"a\":2}] "
+         "[{\"a\":2},{\"a\":1,\"b\":1},{\"a\":1}]"},
         {"min_by(.a), max_by(.a), (map(.a) | min, max)", "[{\"a\":1},{\"a\":2}]", "{\"a\":1} {\"a\":2} 1 2"},
-        {"sort", "[{\"a\":2},[],\"\",0,null,true,false,{\"b\":1}]", "[null,false,true,0,\"\",[],{\"a\":2},{\"b\":1}]"},
+        {"sort", "[{\"a\":2},[],\"\",0,null,true,false,{\"b\":1}]",
+         "[null,false,true,0,\"\",[],{\"a\":2},{\"b\":1}]"},
         {"add, any, all, flatten, reverse", "[[1],[2]]", "[1,2] true true [1,2] [[2],[1]]"},
         {"any(. > 1), all(. > 0), IN(.[]; 2), isempty(.[])", "[1,2]", "true true true false"},
-        {"contains({\"a\":[\"b\"]}), has(\"a\"), inside({\"a\":[\"abc\"],\"c\":1})", "{\"a\":[\"abc\"]}", "true true true"},
+        {"contains({\"a\":[\"b\"]}), has(\"a\"), inside({\"a\":[\"abc\"],\"c\":1})", "{\"a\":[\"abc\"]}",
+         "true true true"},
         {"INDEX(.id)", "[{\"id\":1},{\"id\":\"a\"}]", "{\"1\":{\"id\":1},\"a\":{\"id\":\"a\"}}"},
         {"[walk(if type == \"number\" then . + 1 else . end)]", "[1,{\"a\":2}]", "[[2,{\"a\":3}]]"},
         {"transpose, [combinations]", "[[1,2],[3,4]]", "[[1,3],[2,4]] [[1,3],[1,4],[2,3],[2,4]]"},
@@ -213,14 +222,18 @@ static void strings(void **state)
         {"startswith(1)", "\"a\"", "!startswith() requires string inputs"},
         {"ascii_downcase, ascii_upcase", "\"aZ\xC3\xA9\"", "\"az\xC3\xA9\" \"AZ\xC3\xA9\""},
         {"join(\",\")", "[1,null,\"a\",true]", "\"1,,a,true\""},
-        {"index(\"b\"), rindex(\"b\"), indices(\"b\")", "\"\xC3\xA9" "bcb\"", "1 3 [1,3]"},
+        {"index(\"b\"), rindex(\"b\"), indices(\"b\")",
+         "\"\xC3\xA9"
+         "bcb\"",
+         "1 3 [1,3]"},
         {"explode | implode", "\"a\xE2\x82\xAC\"", "\"a\xE2\x82\xAC\""},
         {"test(\"A\"; \"i\"), test(\"^b\")", "\"ab\"", "true false"},
         {"[match(\"(a)(?<n>x)?\"; \"g\") | .offset, .captures[1].string]", "\"baax\"", "[1,null,2,\"x\"]"},
         {"capture(\"(?<x>a)(?<y>z)?\")", "\"ab\"", "{\"x\":\"a\",\"y\":null}"},
         {"[scan(\"a.\")], [scan(\"(a)(.)\")]", "\"abac\"", "[\"ab\",\"ac\"] [[\"a\",\"b\"],[\"a\",\"c\"]]"},
         {"sub(\"(?<x>a)\"; \"<\\(.x)>\"), gsub(\"a\"; \"\")", "\"aba\"", "\"<a>ba\" \"b\""},
-        {"gsub(\"^\"; \"x\"), gsub(\"\"; \"-\"), gsub(\"x?\"; \"-\")", "\"ab\"", "\"xab\" \"-a-b-\" \"-a-b-\""},
+        {"gsub(\"^\"; \"x\"), gsub(\"\"; \"-\"), gsub(\"x?\"; \"-\")", "\"ab\"",
+         "\"xab\" \"-a-b-\" \"-a-b-\""},
         {"[gsub(\"(?<x>[ab])\"; \"\\(.x)1\", \"\\(.x)2\")]", "\"ab\"", "[\"a1b1\",\"a2b2\"]"},
         {"[splits(\", *\")], split(\"a+\"; \"g\")", "\"xaay, b\"", "[\"xaay\",\"b\"] [\"x\",\"y, b\"]"},
     };
@@ -283,7 +296,8 @@ static void messages(void **state)
     heap_init(&space.heap, EV_HEAP_MAX);
     expr_compile(&space, STR(".a |\n  .b + )"), "properties.x", &x);
     assert_int_equal(x.how, EXPR_BROKEN);
-    assert_string_equal(x.why, "syntax error: unexpected ')', expected an expression at line 2, column 8\n      .b + )\n           ^");
+    assert_string_equal(x.why, "syntax error: unexpected ')', expected an expression at line 2, column 8\n   "
+                               "   .b + )\n           ^");
     expr_compile(&space, STR("map(fooo)"), "properties.x", &x);
     assert_string_equal(x.why, "fooo/0 is not defined at column 5\n    map(fooo)\n        ^");
     heap_done(&space.heap);
@@ -348,10 +362,13 @@ static void sharing(void **state)
 {
     static const struct jq_case cases[] = {
         {"[1] as $a | ($a + [2]), ($a + [3]), $a", "null", "[1,2] [1,3] [1]"},
-        {"{a: 1} as $o | ($o + {b: 2}), ($o + {c: 3}), $o", "null", "{\"a\":1,\"b\":2} {\"a\":1,\"c\":3} {\"a\":1}"},
-        {"\"a\" as $s | ($s + \"b\") as $t | ($t + \"c\"), ($t + \"d\"), $t", "null", "\"abc\" \"abd\" \"ab\""},
+        {"{a: 1} as $o | ($o + {b: 2}), ($o + {c: 3}), $o", "null",
+         "{\"a\":1,\"b\":2} {\"a\":1,\"c\":3} {\"a\":1}"},
+        {"\"a\" as $s | ($s + \"b\") as $t | ($t + \"c\"), ($t + \"d\"), $t", "null",
+         "\"abc\" \"abd\" \"ab\""},
         {"\"abcdefgh\" | (.[:4] + \"X\"), .", "null", "\"abcdX\" \"abcdefgh\""},
-        {"([1,2] + []) as $a | reduce range(3) as $i (0; ($a + [$i, 9] | length) + .) | ., $a", "null", "12 [1,2]"},
+        {"([1,2] + []) as $a | reduce range(3) as $i (0; ($a + [$i, 9] | length) + .) | ., $a", "null",
+         "12 [1,2]"},
     };
     (void)state;
     CHECK(cases);
@@ -360,9 +377,10 @@ static void sharing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths),      cmocka_unit_test(numbers),    cmocka_unit_test(construction), cmocka_unit_test(formats),
-        cmocka_unit_test(operators),  cmocka_unit_test(control),    cmocka_unit_test(assignment),   cmocka_unit_test(containers),
-        cmocka_unit_test(strings),    cmocka_unit_test(dates),      cmocka_unit_test(syntax),       cmocka_unit_test(messages),
+        cmocka_unit_test(paths),      cmocka_unit_test(numbers),    cmocka_unit_test(construction),
+        cmocka_unit_test(formats),    cmocka_unit_test(operators),  cmocka_unit_test(control),
+        cmocka_unit_test(assignment), cmocka_unit_test(containers), cmocka_unit_test(strings),
+        cmocka_unit_test(dates),      cmocka_unit_test(syntax),     cmocka_unit_test(messages),
         cmocka_unit_test(budgets),    cmocka_unit_test(nesting),    cmocka_unit_test(sharing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,10 +26,11 @@ static void on_pool(struct worker_job *job)
 
 static void on_loop(struct worker_job *job) { loop_stop(((struct call *)job)->loop); }
 
-static void ask(struct call *c, struct loop *l, struct jq_host *h, const struct str *exprs, size_t nexpr, const struct str *inputs,
-                size_t ninput)
+static void ask(struct call *c, struct loop *l, struct jq_host *h, const struct str *exprs, size_t nexpr,
+                const struct str *inputs, size_t ninput)
 {
-    *c = (struct call){.loop = l, .host = h, .exprs = exprs, .nexpr = nexpr, .inputs = inputs, .ninput = ninput};
+    *c = (struct call){
+        .loop = l, .host = h, .exprs = exprs, .nexpr = nexpr, .inputs = inputs, .ninput = ninput};
     buf_init(&c->texts, BUF_NO_LIMIT);
     c->job.run = on_pool;
     c->job.done = on_loop;
@@ -42,7 +43,8 @@ static void expect(const struct call *c, size_t at, unsigned what, const char *t
     char got[200];
     snprintf(got, sizeof(got), "%.*s", STR_FMT(c->answers[at].text));
     if (c->answers[at].what != what || (text && strcmp(got, text) != 0))
-        fail_msg("answer %zu: expected %u %s, got %u %s", at, what, text ? text : "", c->answers[at].what, got);
+        fail_msg("answer %zu: expected %u %s, got %u %s", at, what, text ? text : "", c->answers[at].what,
+                 got);
 }
 
 static void answers_batches(void **state)
@@ -50,8 +52,8 @@ static void answers_batches(void **state)
     struct loop *l = loop_new();
     static const char *const env[] = {"HOME=/x", NULL};
     struct jq_host *h = jq_host_new(l, env);
-    static const struct str exprs[] = {{".a", 2}, {"empty", 5}, {"error(\"no\")", 11}, {".a, 2 # c", 9}, {"(", 1}, {"env.HOME", 8},
-                                       {"first(paths)", 12}};
+    static const struct str exprs[] = {{".a", 2}, {"empty", 5},    {"error(\"no\")", 11}, {".a, 2 # c", 9},
+                                       {"(", 1},  {"env.HOME", 8}, {"first(paths)", 12}};
     static const struct str inputs[] = {{"{\"a\":1}", 7}, {"{\"a\":\"x\"}", 9}};
     struct call c;
     (void)state;
@@ -76,7 +78,8 @@ static void loses_only_the_culprit(void **state)
     struct loop *l = loop_new();
     struct jq_host *h = jq_host_new(l, NULL);
     static const struct str exprs[] = {
-        {"if . == 2 then 1e19 | todate elif . == 3 then [limit(1e18; repeat(1))] | length else . end", 88}, {". + 1", 5}};
+        {"if . == 2 then 1e19 | todate elif . == 3 then [limit(1e18; repeat(1))] | length else . end", 88},
+        {". + 1", 5}};
     static const struct str inputs[] = {{"1", 1}, {"2", 1}, {"3", 1}, {"4", 1}};
     struct call c;
     (void)state;
@@ -107,8 +110,10 @@ static void map_on_pool(struct worker_job *job)
 {
     struct plan_call *c = (struct plan_call *)job;
     map_open(&c->m,
-             "{\"kind\":\"k\",\"selector\":{\"query\":\"true\"},\"port\":{\"itemsToParse\":\"(get_jq_origin | empty), .l\",\"entity\":"
-             "{\"mappings\":{\"identifier\":\".item\",\"blueprint\":\"\\\"b\\\"\",\"title\":\"(get_jq_origin | empty), .item + \\\"!\\\"\","
+             "{\"kind\":\"k\",\"selector\":{\"query\":\"true\"},\"port\":{\"itemsToParse\":\"(get_jq_origin "
+             "| empty), .l\",\"entity\":"
+             "{\"mappings\":{\"identifier\":\".item\",\"blueprint\":\"\\\"b\\\"\",\"title\":\"(get_jq_origin "
+             "| empty), .item + \\\"!\\\"\","
              "\"properties\":{\"e\":\"(get_jq_origin | empty), error(\\\"bad\\\")\"}}}}}",
              "[{\"l\":[\"x\",\"y\"]},{\"l\":null},{\"l\":[\"z\"]}]", c->host, false);
 }
@@ -126,7 +131,9 @@ static void serves_plans(void **state)
     worker_submit(c.loop, &c.job);
     loop_run(c.loop);
     assert_int_equal(c.m.b->n, 3);
-    assert_string_equal(entity_text(&c.m, 2), "{\"identifier\":\"z\",\"title\":\"z!\",\"blueprint\":\"b\",\"properties\":{\"e\":null}}");
+    assert_string_equal(
+        entity_text(&c.m, 2),
+        "{\"identifier\":\"z\",\"title\":\"z!\",\"blueprint\":\"b\",\"properties\":{\"e\":null}}");
     assert_int_equal(c.m.b->nmisconfig, 1);
     assert_string_equal(c.m.b->misconfig[0].error, "bad");
     map_close(&c.m);
@@ -140,7 +147,8 @@ static void no_host(void **state)
     struct mapped m;
     (void)state;
     map_open(&m,
-             "{\"kind\":\"k\",\"selector\":{\"query\":\"true\"},\"port\":{\"entity\":{\"mappings\":{\"identifier\":\".id\",\"blueprint\":"
+             "{\"kind\":\"k\",\"selector\":{\"query\":\"true\"},\"port\":{\"entity\":{\"mappings\":{"
+             "\"identifier\":\".id\",\"blueprint\":"
              "\"\\\"b\\\"\",\"title\":\"get_jq_origin\"}}}}",
              "[{\"id\":\"x\"}]", NULL, false);
     assert_string_equal(entity_text(&m, 0), "{\"identifier\":\"x\",\"title\":null,\"blueprint\":\"b\"}");

@@ -5,8 +5,9 @@
 #include "mapping/entity.h"
 #include "mapping/quotes.h"
 
-#define RESOURCE(query, extra, mappings)                                                                                \
-    "{\"kind\":\"k\",\"selector\":{\"query\":\"" query "\"},\"port\":{" extra "\"entity\":{\"mappings\":" mappings "}}}"
+#define RESOURCE(query, extra, mappings)                                                                     \
+    "{\"kind\":\"k\",\"selector\":{\"query\":\"" query "\"},\"port\":{" extra                                \
+    "\"entity\":{\"mappings\":" mappings "}}}"
 
 /* sync S-71, the worked cases. */
 static void quotes(void **state)
@@ -41,18 +42,23 @@ static void builds_entities(void **state)
 {
     struct mapped m;
     (void)state;
-    map_open(&m,
-             RESOURCE("true", "",
-                      "{\"identifier\":\".id\",\"title\":\".name\",\"blueprint\":\"\\\"svc\\\"\",\"team\":\".team\","
-                      "\"properties\":{\"b\":\".n\",\"a\":\".missing\",\"c\":\".list\"},"
-                      "\"relations\":{\"owner\":\".owner\",\"deps\":\".deps\"}}"),
-             "[{\"id\":\"x\",\"name\":\"N\",\"n\":9007199254740993,\"list\":[1.10,{\"k\":null}],\"owner\":7,\"deps\":[\"p\",\"q\"],"
-             "\"team\":[\"t\"]}]",
-             NULL, false);
+    map_open(
+        &m,
+        RESOURCE(
+            "true", "",
+            "{\"identifier\":\".id\",\"title\":\".name\",\"blueprint\":\"\\\"svc\\\"\",\"team\":\".team\","
+            "\"properties\":{\"b\":\".n\",\"a\":\".missing\",\"c\":\".list\"},"
+            "\"relations\":{\"owner\":\".owner\",\"deps\":\".deps\"}}"),
+        "[{\"id\":\"x\",\"name\":\"N\",\"n\":9007199254740993,\"list\":[1.10,{\"k\":null}],\"owner\":7,"
+        "\"deps\":[\"p\",\"q\"],"
+        "\"team\":[\"t\"]}]",
+        NULL, false);
     assert_int_equal(m.b->n, 1);
-    assert_string_equal(entity_text(&m, 0),
-                        "{\"identifier\":\"x\",\"title\":\"N\",\"blueprint\":\"svc\",\"team\":[\"t\"],\"properties\":{\"b\":"
-                        "9007199254740993,\"a\":null,\"c\":[1.10,{\"k\":null}]},\"relations\":{\"owner\":7,\"deps\":[\"p\",\"q\"]}}");
+    assert_string_equal(
+        entity_text(&m, 0),
+        "{\"identifier\":\"x\",\"title\":\"N\",\"blueprint\":\"svc\",\"team\":[\"t\"],\"properties\":{\"b\":"
+        "9007199254740993,\"a\":null,\"c\":[1.10,{\"k\":null}]},\"relations\":{\"owner\":7,\"deps\":[\"p\","
+        "\"q\"]}}");
     const struct mapped_entity *e = &m.b->entities[0];
     assert_true(str_is(e->identifier, "x") && str_is(e->blueprint, "svc"));
     assert_true(key128_eq(e->key, key128_entity(STR("svc"), STR("x"))));
@@ -61,8 +67,8 @@ static void builds_entities(void **state)
     assert_true(str_is(plan_blueprint(m.plan), "svc"));
     const struct str *parts;
     assert_int_equal(plan_parts(m.plan, &parts), 7);
-    static const char *const names[] = {"title", "team", "properties.b", "properties.a", "properties.c", "relations.owner",
-                                        "relations.deps"};
+    static const char *const names[] = {
+        "title", "team", "properties.b", "properties.a", "properties.c", "relations.owner", "relations.deps"};
     for (size_t i = 0; i < 7; i++)
         assert_true(str_is(parts[i], names[i]));
     map_close(&m);
@@ -74,7 +80,8 @@ static void identifiers(void **state)
     struct mapped m;
     (void)state;
     map_open(&m, RESOURCE("true", "", "{\"identifier\":\".id\",\"blueprint\":\".b\"}"),
-             "[{\"id\":7,\"b\":\"x\"},{\"id\":\"7\",\"b\":\"x\"},{\"id\":0,\"b\":\"x\"},{\"id\":\"\",\"b\":\"x\"},{\"id\":1},{\"id\":[],\"b\":"
+             "[{\"id\":7,\"b\":\"x\"},{\"id\":\"7\",\"b\":\"x\"},{\"id\":0,\"b\":\"x\"},{\"id\":\"\",\"b\":"
+             "\"x\"},{\"id\":1},{\"id\":[],\"b\":"
              "\"x\"},{\"id\":1e1,\"b\":\"x\"}]",
              NULL, false);
     assert_int_equal(m.b->n, 3);
@@ -88,17 +95,21 @@ static void identifiers(void **state)
 
 static void selectors(void **state)
 {
-    static const char items[] = "[{\"id\":\"a\",\"ok\":true},{\"id\":\"b\",\"ok\":false},{\"id\":\"c\",\"ok\":1},{\"id\":\"d\"}]";
+    static const char items[] =
+        "[{\"id\":\"a\",\"ok\":true},{\"id\":\"b\",\"ok\":false},{\"id\":\"c\",\"ok\":1},{\"id\":\"d\"}]";
     struct mapped m;
     (void)state;
-    map_open(&m, RESOURCE(".ok", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"x\\\"\"}"), items, NULL, false);
+    map_open(&m, RESOURCE(".ok", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"x\\\"\"}"), items, NULL,
+             false);
     assert_int_equal(m.b->n, 1);
     assert_int_equal(m.b->filtered, 1);
     assert_int_equal(m.b->selector_errors, 2);
     assert_int_equal(m.b->extracted, 4);
-    assert_string_equal(m.b->first_error, "selector.query `.ok` must give true or false but gave 1 (number) for item 2");
+    assert_string_equal(m.b->first_error,
+                        "selector.query `.ok` must give true or false but gave 1 (number) for item 2");
     map_close(&m);
-    map_open(&m, RESOURCE(".ok", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"x\\\"\"}"), items, NULL, true);
+    map_open(&m, RESOURCE(".ok", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"x\\\"\"}"), items, NULL,
+             true);
     assert_int_equal(m.b->n, 1);
     assert_int_equal(m.b->nfailed, 1);
     assert_true(str_is(m.b->failed[0].identifier, "b"));
@@ -112,19 +123,21 @@ static void expands_items(void **state)
     (void)state;
     map_open(&m,
              RESOURCE("true", "\"itemsToParse\":\".fields.comments\",\"itemsToParseName\":\"comment\",",
-                      "{\"identifier\":\".comment.id | tostring\",\"blueprint\":\"\\\"c\\\"\",\"properties\":{\"all\":\".\"}}"),
-             "[{\"key\":\"K-1\",\"fields\":{\"comments\":[{\"id\":1},{\"id\":2}],\"x\":true}},{\"key\":\"K-2\",\"fields\":{\"comments\":null}},"
+                      "{\"identifier\":\".comment.id | "
+                      "tostring\",\"blueprint\":\"\\\"c\\\"\",\"properties\":{\"all\":\".\"}}"),
+             "[{\"key\":\"K-1\",\"fields\":{\"comments\":[{\"id\":1},{\"id\":2}],\"x\":true}},{\"key\":\"K-"
+             "2\",\"fields\":{\"comments\":null}},"
              "{\"key\":\"K-3\",\"fields\":5}]",
              NULL, false);
     assert_int_equal(m.b->raw, 3);
     assert_int_equal(m.b->extracted, 2);
     assert_int_equal(m.b->expand_errors, 1);
-    assert_string_equal(entity_text(&m, 0),
-                        "{\"identifier\":\"1\",\"blueprint\":\"c\",\"properties\":{\"all\":{\"key\":\"K-1\",\"fields\":{\"x\":true},"
-                        "\"comment\":{\"id\":1}}}}");
-    assert_string_equal(entity_text(&m, 1),
-                        "{\"identifier\":\"2\",\"blueprint\":\"c\",\"properties\":{\"all\":{\"key\":\"K-1\",\"fields\":{\"x\":true},"
-                        "\"comment\":{\"id\":2}}}}");
+    assert_string_equal(entity_text(&m, 0), "{\"identifier\":\"1\",\"blueprint\":\"c\",\"properties\":{"
+                                            "\"all\":{\"key\":\"K-1\",\"fields\":{\"x\":true},"
+                                            "\"comment\":{\"id\":1}}}}");
+    assert_string_equal(entity_text(&m, 1), "{\"identifier\":\"2\",\"blueprint\":\"c\",\"properties\":{"
+                                            "\"all\":{\"key\":\"K-1\",\"fields\":{\"x\":true},"
+                                            "\"comment\":{\"id\":2}}}}");
     map_close(&m);
 }
 
@@ -145,9 +158,11 @@ static void derives_paths(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct mapped m;
-        char *r = xasprintf(RESOURCE("true", "\"itemsToParse\":\"%s\",",
-                                     "{\"identifier\":\"\\\"i\\\"\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"p\":\".\"}}"),
-                            cases[i].expr);
+        char *r = xasprintf(
+            RESOURCE(
+                "true", "\"itemsToParse\":\"%s\",",
+                "{\"identifier\":\"\\\"i\\\"\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"p\":\".\"}}"),
+            cases[i].expr);
         char *items = xasprintf("[%s]", cases[i].item);
         map_open(&m, r, items, NULL, false);
         struct json_doc *d;
@@ -171,12 +186,15 @@ static void search_queries(void **state)
     (void)state;
     map_open(&m,
              RESOURCE("true", "",
-                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"relations\":{\"owner\":{\"combinator\":\"\\\"and\\\"\","
-                      "\"rules\":[{\"property\":\"\\\"$identifier\\\"\",\"operator\":\"\\\"=\\\"\",\"value\":\".login\"}]}}}"),
+                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"relations\":{\"owner\":{"
+                      "\"combinator\":\"\\\"and\\\"\","
+                      "\"rules\":[{\"property\":\"\\\"$identifier\\\"\",\"operator\":\"\\\"=\\\"\",\"value\":"
+                      "\".login\"}]}}}"),
              "[{\"id\":\"1\",\"login\":\"ann\"},{\"id\":\"2\"}]", NULL, false);
     assert_int_equal(m.b->n, 2);
     assert_string_equal(entity_text(&m, 0),
-                        "{\"identifier\":\"1\",\"blueprint\":\"b\",\"relations\":{\"owner\":{\"combinator\":\"and\",\"rules\":[{"
+                        "{\"identifier\":\"1\",\"blueprint\":\"b\",\"relations\":{\"owner\":{\"combinator\":"
+                        "\"and\",\"rules\":[{"
                         "\"property\":\"$identifier\",\"operator\":\"=\",\"value\":\"ann\"}]}}}");
     assert_int_equal(m.b->entities[0].flags, ENTITY_SEARCH_OTHER);
     assert_int_equal(m.b->entities[0].ntargets, 0);
@@ -190,10 +208,16 @@ static void icon_and_team(void **state)
 {
     struct mapped m;
     (void)state;
-    map_open(&m, RESOURCE("true", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"icon\":\".icon\",\"team\":\".team\"}"),
-             "[{\"id\":\"1\",\"icon\":5,\"team\":7},{\"id\":\"2\",\"icon\":{},\"team\":true}]", NULL, false);
-    assert_string_equal(entity_text(&m, 0), "{\"identifier\":\"1\",\"blueprint\":\"b\",\"icon\":\"5\",\"team\":\"7\"}");
-    assert_string_equal(entity_text(&m, 1), "{\"identifier\":\"2\",\"blueprint\":\"b\",\"icon\":null,\"team\":null}");
+    map_open(
+        &m,
+        RESOURCE(
+            "true", "",
+            "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"icon\":\".icon\",\"team\":\".team\"}"),
+        "[{\"id\":\"1\",\"icon\":5,\"team\":7},{\"id\":\"2\",\"icon\":{},\"team\":true}]", NULL, false);
+    assert_string_equal(entity_text(&m, 0),
+                        "{\"identifier\":\"1\",\"blueprint\":\"b\",\"icon\":\"5\",\"team\":\"7\"}");
+    assert_string_equal(entity_text(&m, 1),
+                        "{\"identifier\":\"2\",\"blueprint\":\"b\",\"icon\":null,\"team\":null}");
     assert_int_equal(m.b->nmisconfig, 2);
     map_close(&m);
 }
@@ -203,11 +227,14 @@ static void reports(void **state)
     struct mapped m;
     struct plan_problem p;
     (void)state;
-    map_open(&m,
-             RESOURCE("true", "",
-                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"url\":\".html_uri\",\"bad\":\".a |\","
-                      "\"fails\":\".id.x\",\"fine\":\".id\",\"empty\":\".empty\"}}"),
-             "[{\"id\":\"1\",\"html_url\":\"u\",\"empty\":\"\"},{\"id\":\"2\",\"html_url\":\"u\",\"empty\":\"\"}]", NULL, false);
+    map_open(
+        &m,
+        RESOURCE("true", "",
+                 "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"url\":\".html_uri\","
+                 "\"bad\":\".a |\","
+                 "\"fails\":\".id.x\",\"fine\":\".id\",\"empty\":\".empty\"}}"),
+        "[{\"id\":\"1\",\"html_url\":\"u\",\"empty\":\"\"},{\"id\":\"2\",\"html_url\":\"u\",\"empty\":\"\"}]",
+        NULL, false);
     assert_int_equal(m.b->n, 2);
     assert_int_equal(m.b->nmisconfig, 3);
     assert_string_equal(m.b->misconfig[0].field, "properties.url");
@@ -220,7 +247,8 @@ static void reports(void **state)
     assert_false(p.fatal);
     assert_false(plan_problem(m.plan, 1, &p));
     map_close(&m);
-    map_open(&m, RESOURCE("(", "", "{\"identifier\":\".id |\",\"blueprint\":\"$x\"}"), "[{\"id\":1}]", NULL, false);
+    map_open(&m, RESOURCE("(", "", "{\"identifier\":\".id |\",\"blueprint\":\"$x\"}"), "[{\"id\":1}]", NULL,
+             false);
     for (size_t i = 0; i < 3; i++) {
         assert_true(plan_problem(m.plan, i, &p));
         assert_true(p.fatal);
@@ -236,23 +264,28 @@ static void budget_costs_one_item(void **state)
     (void)state;
     map_open(&m,
              RESOURCE("true", "",
-                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"p\":\"if .bad then [range(1e12)] else .id end\"}}"),
+                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"p\":\"if .bad "
+                      "then [range(1e12)] else .id end\"}}"),
              "[{\"id\":\"1\"},{\"id\":\"2\",\"bad\":true},{\"id\":\"3\"}]", NULL, false);
     assert_int_equal(m.b->n, 2);
     assert_int_equal(m.b->budget_errors, 1);
-    assert_string_equal(m.b->first_error, "properties.p `if .bad then [range(1e12)] else .id end` was given up for item 1: it needs "
-                                          "more than 64 MiB of memory");
+    assert_string_equal(
+        m.b->first_error,
+        "properties.p `if .bad then [range(1e12)] else .id end` was given up for item 1: it needs "
+        "more than 64 MiB of memory");
     map_close(&m);
     map_open(&m,
              RESOURCE("true", "",
-                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"p\":\"if .bad then \\\"x\\\" * 5000000 else 1 end\"}}"),
+                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"properties\":{\"p\":\"if .bad "
+                      "then \\\"x\\\" * 5000000 else 1 end\"}}"),
              "[{\"id\":\"1\"},{\"id\":\"2\",\"bad\":true},{\"id\":\"3\"}]", NULL, false);
     assert_int_equal(m.b->n, 2);
     assert_int_equal(m.b->budget_errors, 1);
     map_close(&m);
 }
 
-/* After 20 such items the rest of the batch fails at once: with the full budget each this would take minutes. */
+/* After 20 such items the rest of the batch fails at once: with the full budget each this would take minutes.
+ */
 static void budget_gives_up(void **state)
 {
     struct mapped m;
@@ -263,7 +296,8 @@ static void budget_gives_up(void **state)
     for (int i = 0; i < 5000; i++)
         buf_adds(&items, i ? ",{\"id\":1}" : "{\"id\":1}");
     buf_addc(&items, ']');
-    map_open(&m, RESOURCE("true", "", "{\"identifier\":\"def f: f; f\",\"blueprint\":\"\\\"b\\\"\"}"), buf_cstr(&items), NULL, false);
+    map_open(&m, RESOURCE("true", "", "{\"identifier\":\"def f: f; f\",\"blueprint\":\"\\\"b\\\"\"}"),
+             buf_cstr(&items), NULL, false);
     assert_int_equal(m.b->n, 0);
     assert_int_equal(m.b->budget_errors, 5000);
     map_close(&m);
@@ -317,12 +351,16 @@ static void fingerprint_of_text(void **state)
 {
     struct mapped m;
     (void)state;
-    map_open(&m,
-             RESOURCE("true", "",
-                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"title\":\".id\",\"team\":\".t\",\"properties\":{\"z\":\".x / 3\","
-                      "\"a\":\".x\",\"n\":\"nan\",\"o\":\"{b: 1, a: .x, c: infinite}\"},\"relations\":{\"r\":\".t\"}}"),
-             "[{\"id\":\"1\",\"x\":1.0,\"t\":[\"b\",\"a\"]},{\"id\":\"2\",\"x\":1e3,\"t\":\"q\"},{\"id\":\"3\",\"x\":12345678901234567890,\"t\":null}]",
-             NULL, false);
+    map_open(
+        &m,
+        RESOURCE(
+            "true", "",
+            "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\",\"title\":\".id\",\"team\":\".t\","
+            "\"properties\":{\"z\":\".x / 3\","
+            "\"a\":\".x\",\"n\":\"nan\",\"o\":\"{b: 1, a: .x, c: infinite}\"},\"relations\":{\"r\":\".t\"}}"),
+        "[{\"id\":\"1\",\"x\":1.0,\"t\":[\"b\",\"a\"]},{\"id\":\"2\",\"x\":1e3,\"t\":\"q\"},{\"id\":\"3\","
+        "\"x\":12345678901234567890,\"t\":null}]",
+        NULL, false);
     assert_int_equal(m.b->n, 3);
     for (size_t i = 0; i < 3; i++) {
         struct json_doc *d;
@@ -351,10 +389,14 @@ static void differences(void **state)
     struct buf out;
     int undefined = 0;
     (void)state;
-    json_parse(STR("{\"title\":\"x\",\"team\":[\"a\",\"b\"],\"properties\":{\"url\":\"u\",\"same\":1,\"unknown\":2,\"nul\":null},"
-                   "\"relations\":{\"o\":\"p\"}}"), &a, NULL);
-    json_parse(STR("{\"title\":\"y\",\"team\":[\"b\",\"a\"],\"properties\":{\"url\":\"v\",\"same\":1.0,\"extra\":null},"
-                   "\"relations\":{\"o\":\"p\"}}"), &b, NULL);
+    json_parse(STR("{\"title\":\"x\",\"team\":[\"a\",\"b\"],\"properties\":{\"url\":\"u\",\"same\":1,"
+                   "\"unknown\":2,\"nul\":null},"
+                   "\"relations\":{\"o\":\"p\"}}"),
+               &a, NULL);
+    json_parse(STR("{\"title\":\"y\",\"team\":[\"b\",\"a\"],\"properties\":{\"url\":\"v\",\"same\":1.0,"
+                   "\"extra\":null},"
+                   "\"relations\":{\"o\":\"p\"}}"),
+               &b, NULL);
     buf_init(&out, BUF_NO_LIMIT);
     assert_int_equal(entity_diff(json_root(a), json_root(b), defined, &undefined, note_undefined, &out), 2);
     assert_string_equal(buf_cstr(&out), "title, properties.url");
@@ -368,9 +410,13 @@ static void environment(void **state)
 {
     struct mapped m;
     (void)state;
-    map_open(&m, RESOURCE("true", "", "{\"identifier\":\"env.HOME\",\"blueprint\":\"$ENV.HOME\",\"title\":\"env | keys | join(\\\",\\\")\"}"),
+    map_open(&m,
+             RESOURCE("true", "",
+                      "{\"identifier\":\"env.HOME\",\"blueprint\":\"$ENV.HOME\",\"title\":\"env | keys | "
+                      "join(\\\",\\\")\"}"),
              "[{}]", NULL, false);
-    assert_string_equal(entity_text(&m, 0), "{\"identifier\":\"/home/x\",\"title\":\"HOME\",\"blueprint\":\"/home/x\"}");
+    assert_string_equal(entity_text(&m, 0),
+                        "{\"identifier\":\"/home/x\",\"title\":\"HOME\",\"blueprint\":\"/home/x\"}");
     map_close(&m);
 }
 
@@ -380,7 +426,8 @@ static void refuses_other_than_lists(void **state)
     struct err e;
     struct mapped_batch *b;
     (void)state;
-    map_open(&m, RESOURCE("true", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\"}"), "[]", NULL, false);
+    map_open(&m, RESOURCE("true", "", "{\"identifier\":\".id\",\"blueprint\":\"\\\"b\\\"\"}"), "[]", NULL,
+             false);
     assert_int_equal(m.b->n, 0);
     assert_int_equal(plan_map(m.plan, json_root(m.doc), false, NULL, &b, &e), ERR_INVAL);
     atomic_bool cancel = true;
@@ -396,11 +443,21 @@ static void refuses_other_than_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quotes),          cmocka_unit_test(builds_entities), cmocka_unit_test(identifiers),
-        cmocka_unit_test(selectors),       cmocka_unit_test(expands_items),   cmocka_unit_test(derives_paths),
-        cmocka_unit_test(search_queries),  cmocka_unit_test(icon_and_team),   cmocka_unit_test(reports),
-        cmocka_unit_test(budget_costs_one_item), cmocka_unit_test(budget_gives_up), cmocka_unit_test(fingerprints),
-        cmocka_unit_test(fingerprint_of_text), cmocka_unit_test(differences), cmocka_unit_test(environment),
+        cmocka_unit_test(quotes),
+        cmocka_unit_test(builds_entities),
+        cmocka_unit_test(identifiers),
+        cmocka_unit_test(selectors),
+        cmocka_unit_test(expands_items),
+        cmocka_unit_test(derives_paths),
+        cmocka_unit_test(search_queries),
+        cmocka_unit_test(icon_and_team),
+        cmocka_unit_test(reports),
+        cmocka_unit_test(budget_costs_one_item),
+        cmocka_unit_test(budget_gives_up),
+        cmocka_unit_test(fingerprints),
+        cmocka_unit_test(fingerprint_of_text),
+        cmocka_unit_test(differences),
+        cmocka_unit_test(environment),
         cmocka_unit_test(refuses_other_than_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
