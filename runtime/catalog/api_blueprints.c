@@ -76,7 +76,8 @@ static int remove_some(struct work *w, const struct blueprint *b)
     struct str ids[REMOVE_AT_ONCE];
     struct removed gone;
     size_t n = 0;
-    struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT identifier FROM entity WHERE blueprint = ? LIMIT 1000", "i", b->id);
+    struct sqlite3_stmt *s =
+        q_open(w->k, &w->r, "SELECT identifier FROM entity WHERE blueprint = ? LIMIT 1000", "i", b->id);
     int rc;
     while ((rc = q_row(w->k, s, &w->r)) > 0)
         ids[n++] = arena_str(a, q_text(s, 0));
@@ -124,8 +125,8 @@ int api_all_entities_delete(struct work *w)
     jw_key_c(&m, "updatedAt");
     jw_instant(&m, now);
     jw_end_obj(&m);
-    int rc = q_exec(w->k, &w->r, "INSERT INTO document (class, owner, identifier, doc) VALUES ('migration', '', ?, ?)", "tt",
-                    str_of(id), buf_str(&doc));
+    int rc = q_exec(w->k, &w->r, "INSERT INTO document (class, owner, identifier, doc) VALUES ('migration', '', ?, ?)",
+                    "tt", str_of(id), buf_str(&doc));
     buf_done(&doc);
     if (rc == 0 && with_blueprint)
         rc = blueprint_delete(w->k, w->seg[0], &w->r);
@@ -141,7 +142,8 @@ int api_all_entities_delete(struct work *w)
 int api_migration_get(struct work *w)
 {
     struct sqlite3_stmt *s =
-        q_open(w->k, &w->r, "SELECT doc FROM document WHERE class = 'migration' AND owner = '' AND identifier = ?", "t", w->seg[0]);
+        q_open(w->k, &w->r, "SELECT doc FROM document WHERE class = 'migration' AND owner = '' AND identifier = ?", "t",
+               w->seg[0]);
     int rc = q_row(w->k, s, &w->r);
     if (rc == 0)
         return refuse(&w->r, 404, "not_found", "Migration with identifier \"%.*s\" was not found", STR_FMT(w->seg[0]));

@@ -86,8 +86,9 @@ static int write_named(struct work *w, bool merge)
         jw_json(&jw, it.val);
     }
     jw_end_obj(&jw);
-    int rc = json_parse(buf_str(&text), &doc, NULL) < 0 ? refuse(&w->r, 500, "internal_error", "cannot rewrite the body")
-                                                        : write_one(w, b, json_root(doc), &o);
+    int rc = json_parse(buf_str(&text), &doc, NULL) < 0
+                 ? refuse(&w->r, 500, "internal_error", "cannot rewrite the body")
+                 : write_one(w, b, json_root(doc), &o);
     json_unref(doc);
     buf_done(&text);
     return rc;
@@ -166,8 +167,11 @@ static int bulk_member(struct work *w, struct blueprint *b, struct json in, size
     int rc;
     if (fault_hits(w->act, index, in)) {
         int status = w->act->status ? w->act->status : 422;
-        rc = refuse(&r, status, w->act->error ? w->act->error : status == 404 ? "not_found" : "invalid_request", "%s",
-                    w->act->message ? w->act->message : "injected by a fault");
+        rc = refuse(&r, status,
+                    w->act->error   ? w->act->error
+                    : status == 404 ? "not_found"
+                                    : "invalid_request",
+                    "%s", w->act->message ? w->act->message : "injected by a fault");
         done.identifier = json_str(json_get_c(in, "identifier"));
     } else {
         rc = entity_write(w->k, b, in, o, w->a, &done, &r);

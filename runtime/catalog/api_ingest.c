@@ -24,8 +24,9 @@ static int cursor_key(struct work *w, int64_t *id, struct str *kind, int64_t *po
 
 static int answer_cursor(struct work *w, int64_t id, struct str kind, int64_t position)
 {
-    struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT value FROM cursor WHERE integration = ? AND kind = ? AND position = ?",
-                                    "iti", id, kind, position);
+    struct sqlite3_stmt *s =
+        q_open(w->k, &w->r, "SELECT value FROM cursor WHERE integration = ? AND kind = ? AND position = ?", "iti", id,
+               kind, position);
     int rc = q_row(w->k, s, &w->r);
     if (rc < 0)
         return -1;
@@ -64,14 +65,14 @@ static int write_cursor(struct work *w, bool must_exist)
         return -1;
     if (!json_is_str(primary))
         return refuse_invalid(&w->r, "\"primary\" must be string");
-    if (q_int(w->k, &w->r, &n, 0, "SELECT COUNT(*) FROM cursor WHERE integration = ? AND kind = ? AND position = ?", "iti", id, kind,
-              position) < 0)
+    if (q_int(w->k, &w->r, &n, 0, "SELECT COUNT(*) FROM cursor WHERE integration = ? AND kind = ? AND position = ?",
+              "iti", id, kind, position) < 0)
         return -1;
     if (must_exist && !n)
         return refuse(&w->r, 404, "not_found", "There is no cursor of kind \"%.*s\", index %lld", STR_FMT(kind),
                       (long long)position);
-    if (q_exec(w->k, &w->r, "INSERT OR REPLACE INTO cursor (integration, kind, position, value) VALUES (?, ?, ?, ?)", "itit", id,
-               kind, position, json_str(primary)) < 0)
+    if (q_exec(w->k, &w->r, "INSERT OR REPLACE INTO cursor (integration, kind, position, value) VALUES (?, ?, ?, ?)",
+               "itit", id, kind, position, json_str(primary)) < 0)
         return -1;
     w->status = n ? 200 : 201;
     return answer_cursor(w, id, kind, position);
@@ -197,7 +198,8 @@ int api_logs_get(struct work *w)
         return -1;
     if (limit < 1 || limit > 300)
         return refuse_invalid(&w->r, "\"query/limit\" must be integer from 1 to 300");
-    struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT data FROM record WHERE integration = ? ORDER BY id DESC", "i", id);
+    struct sqlite3_stmt *s =
+        q_open(w->k, &w->r, "SELECT data FROM record WHERE integration = ? ORDER BY id DESC", "i", id);
     struct jw jw = work_begin(w);
     jw_key_c(&jw, "data");
     jw_arr(&jw);
@@ -227,10 +229,11 @@ static int put_metric(struct work *w, int64_t id, struct str event, struct str k
     struct buf text;
     buf_init(&text, LIMIT_ANSWER);
     json_write(&text, metric);
-    int rc = q_exec(w->k, &w->r,
-                    "INSERT INTO metric (integration, event, kind, data, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
-                    " ON CONFLICT (integration, event, kind) DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at",
-                    "ittti", id, event, kind, buf_str(&text), core_now(w->k));
+    int rc = q_exec(
+        w->k, &w->r,
+        "INSERT INTO metric (integration, event, kind, data, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
+        " ON CONFLICT (integration, event, kind) DO UPDATE SET data = excluded.data, updated_at = excluded.updated_at",
+        "ittti", id, event, kind, buf_str(&text), core_now(w->k));
     buf_done(&text);
     return rc;
 }
@@ -254,7 +257,8 @@ int api_metrics_post(struct work *w)
         if (need_metric(w, it.val) < 0)
             return -1;
     for (struct json_iter it = json_iter(list); json_next(&it);)
-        if (put_metric(w, id, json_str(json_get_c(it.val, "eventId")), json_str(json_get_c(it.val, "kindIdentifier")), it.val) < 0)
+        if (put_metric(w, id, json_str(json_get_c(it.val, "eventId")), json_str(json_get_c(it.val, "kindIdentifier")),
+                       it.val) < 0)
             return -1;
     return work_ok(w);
 }
@@ -319,7 +323,8 @@ int api_metrics_get(struct work *w)
     struct sqlite3_stmt *s =
         q_open(w->k, &w->r,
                "SELECT data, created_at, updated_at FROM metric WHERE integration = ?1 AND event = COALESCE(?2,"
-               " (SELECT event FROM metric WHERE integration = ?1 ORDER BY created_at DESC LIMIT 1)) ORDER BY created_at, kind",
+               " (SELECT event FROM metric WHERE integration = ?1 ORDER BY created_at DESC LIMIT 1)) ORDER BY "
+               "created_at, kind",
                "it", id, event);
     struct jw jw = work_begin(w);
     jw_key_c(&jw, "data");
@@ -340,10 +345,11 @@ int api_syncs_get(struct work *w)
     int64_t id = integration_find(w, w->seg[0], BY_ANY), n = 0;
     if (!id)
         return -1;
-    struct sqlite3_stmt *s = q_open(w->k, &w->r,
-                                    "SELECT event, MIN(created_at), MAX(updated_at), data, MAX(kind = '__runtime__') FROM metric"
-                                    " WHERE integration = ? GROUP BY event ORDER BY MIN(created_at) DESC",
-                                    "i", id);
+    struct sqlite3_stmt *s =
+        q_open(w->k, &w->r,
+               "SELECT event, MIN(created_at), MAX(updated_at), data, MAX(kind = '__runtime__') FROM metric"
+               " WHERE integration = ? GROUP BY event ORDER BY MIN(created_at) DESC",
+               "i", id);
     struct jw jw = work_begin(w);
     jw_key_c(&jw, "data");
     jw_arr(&jw);

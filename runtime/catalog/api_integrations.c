@@ -1,5 +1,5 @@
-/* Integrations over HTTP: E-4 to E-11. The document is kept as it was given (P-70, P-71); ids, instants, resync state and the newest
- * resync request are columns. */
+/* Integrations over HTTP: E-4 to E-11. The document is kept as it was given (P-70, P-71); ids, instants, resync state
+ * and the newest resync request are columns. */
 #include "catalog/integration.h"
 #include "catalog/routes.h"
 
@@ -34,7 +34,8 @@ int64_t integration_find(struct work *w, struct str name, enum integration_by by
 
 #define COLUMNS "identifier, internal, ingest, doc, resync_state, created_at, updated_at, created_by, updated_by"
 
-static void write_ingest(struct work *w, struct jw *jw, const char *key, const char *prefix, struct str id, bool with_id)
+static void write_ingest(struct work *w, struct jw *jw, const char *key, const char *prefix, struct str id,
+                         bool with_id)
 {
     jw_key(jw, str_of(key));
     jw_obj(jw);
@@ -64,7 +65,8 @@ static void write_integration(struct work *w, struct sqlite3_stmt *s, struct jw 
     struct json_doc *org = NULL;
     buf_init(&organization, LIMIT_ANSWER);
     struct refusal ignored;
-    if (meta_get(w->k, "organization", &organization, &ignored) > 0 && json_parse(buf_str(&organization), &org, NULL) == 0)
+    if (meta_get(w->k, "organization", &organization, &ignored) > 0 &&
+        json_parse(buf_str(&organization), &org, NULL) == 0)
         jw_json(jw, json_get_c(json_root(org), "id"));
     else
         jw_str_c(jw, "");
@@ -156,9 +158,9 @@ int api_integration_get(struct work *w)
 /* Members a client cannot set. */
 static bool is_ours(struct str key)
 {
-    static const char *const ours[] = {"_id",           "_orgId",           "identifier",       "resyncState", "logAttributes",
-                                       "metricAttributes", "ingestAttributes", "createdAt",     "updatedAt",   "createdBy",
-                                       "updatedBy"};
+    static const char *const ours[] = {"_id",           "_orgId",           "identifier",       "resyncState",
+                                       "logAttributes", "metricAttributes", "ingestAttributes", "createdAt",
+                                       "updatedAt",     "createdBy",        "updatedBy"};
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
         if (str_is(key, ours[i]))
             return true;
@@ -268,8 +270,8 @@ int integration_request(struct work *w, int64_t id)
     /* Printed with milliseconds: that far apart at least. */
     if (now / 1000 <= last / 1000)
         now = (last / 1000 + 1) * 1000;
-    return q_exec(w->k, &w->r, "UPDATE integration SET request = ?2, request_at = ?3 WHERE id = ?1", "iti", id, str_of(request),
-                  now);
+    return q_exec(w->k, &w->r, "UPDATE integration SET request = ?2, request_at = ?3 WHERE id = ?1", "iti", id,
+                  str_of(request), now);
 }
 
 /* `spec` merges one level down, every other member replaces (P-77). */
@@ -315,8 +317,10 @@ static int store_patch(struct work *w, int64_t id, struct json in, struct str ol
     jw_key_c(&jw, "integrationType");
     jw_json(&jw, type.v ? type : json_get_c(json_root(old), "integrationType"));
     jw_end_obj(&jw);
-    int rc = q_exec(w->k, &w->r, "UPDATE integration SET doc = ?2, updated_at = MAX(?3, updated_at + 1), updated_by = ?4 WHERE id = ?1",
-                    "itii", id, buf_str(&doc), core_now(w->k), client);
+    int rc =
+        q_exec(w->k, &w->r,
+               "UPDATE integration SET doc = ?2, updated_at = MAX(?3, updated_at + 1), updated_by = ?4 WHERE id = ?1",
+               "itii", id, buf_str(&doc), core_now(w->k), client);
     buf_done(&doc);
     json_unref(old);
     return rc;
@@ -388,7 +392,8 @@ static int check_state(struct work *w, struct json in)
 /* Given fields win over stored ones; both carry the instant of this write (P-80, P-81). */
 static void write_state(struct buf *out, struct json old, struct json in, int64_t now)
 {
-    static const char *const names[] = {"status", "lastResyncStart", "lastResyncEnd", "nextResync", "intervalInMinuets"};
+    static const char *const names[] = {"status", "lastResyncStart", "lastResyncEnd", "nextResync",
+                                        "intervalInMinuets"};
     struct jw jw = jw_on(out);
     jw_obj(&jw);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -422,8 +427,8 @@ int api_resync_state(struct work *w)
     struct buf state;
     buf_init(&state, LIMIT_ANSWER);
     write_state(&state, json_root(old), in, now);
-    rc = q_exec(w->k, &w->r, "UPDATE integration SET resync_state = ?2, updated_at = ?3 WHERE id = ?1", "iti", id, buf_str(&state),
-                now);
+    rc = q_exec(w->k, &w->r, "UPDATE integration SET resync_state = ?2, updated_at = ?3 WHERE id = ?1", "iti", id,
+                buf_str(&state), now);
     buf_done(&state);
     json_unref(old);
     return rc < 0 ? -1 : answer(w, id);

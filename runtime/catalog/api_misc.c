@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "catalog/catalog_priv.h"
 #include "catalog/blueprint.h"
+#include "catalog/catalog_priv.h"
 #include "catalog/routes.h"
 #include "json/write.h"
 
@@ -103,7 +103,9 @@ int control_organization(struct work *w)
     buf_init(&now, LIMIT_ANSWER);
     int rc = meta_get(w->k, "organization", &text, &w->r) < 0 ? -1 : 0;
     if (rc == 0)
-        rc = json_parse(buf_str(&text), &old, NULL) < 0 ? refuse(&w->r, 500, "internal_error", "organization is not JSON") : 0;
+        rc = json_parse(buf_str(&text), &old, NULL) < 0
+                 ? refuse(&w->r, 500, "internal_error", "organization is not JSON")
+                 : 0;
     struct jw jw = jw_on(&now);
     jw_obj(&jw);
     for (struct json_iter it = json_iter(json_root(old)); json_next(&it);) {
@@ -153,16 +155,17 @@ int api_document_post(struct work *w)
         return -1;
     if (!id.n)
         return refuse_invalid(&w->r, "\"identifier\" must not be empty");
-    if (q_int(w->k, &w->r, &n, 0, "SELECT COUNT(*) FROM document WHERE class = ? AND owner = ? AND identifier = ?", "ttt",
-              str_of(class), owner, id) < 0)
+    if (q_int(w->k, &w->r, &n, 0, "SELECT COUNT(*) FROM document WHERE class = ? AND owner = ? AND identifier = ?",
+              "ttt", str_of(class), owner, id) < 0)
         return -1;
     if (n)
-        return refuse(&w->r, 409, "identifier_taken", "A %s with identifier \"%.*s\" already exists", class, STR_FMT(id));
+        return refuse(&w->r, 409, "identifier_taken", "A %s with identifier \"%.*s\" already exists", class,
+                      STR_FMT(id));
     struct buf text;
     buf_init(&text, LIMIT_ANSWER);
     json_write(&text, in);
-    int rc = q_exec(w->k, &w->r, "INSERT INTO document (class, owner, identifier, doc) VALUES (?, ?, ?, ?)", "tttt", str_of(class),
-                    owner, id, buf_str(&text));
+    int rc = q_exec(w->k, &w->r, "INSERT INTO document (class, owner, identifier, doc) VALUES (?, ?, ?, ?)", "tttt",
+                    str_of(class), owner, id, buf_str(&text));
     w->status = 201;
     struct jw jw = work_begin(w);
     jw_key(&jw, str_of(class));
@@ -178,8 +181,9 @@ int api_documents_get(struct work *w)
     struct str owner;
     if (document_class(w, &class, &list, &owner) < 0)
         return -1;
-    struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT doc FROM document WHERE class = ? AND owner = ? ORDER BY identifier", "tt",
-                                    str_of(class), owner);
+    struct sqlite3_stmt *s =
+        q_open(w->k, &w->r, "SELECT doc FROM document WHERE class = ? AND owner = ? ORDER BY identifier", "tt",
+               str_of(class), owner);
     struct jw jw = work_begin(w);
     jw_key(&jw, str_of(list));
     jw_arr(&jw);
@@ -194,12 +198,14 @@ int api_documents_get(struct work *w)
 int api_document_delete(struct work *w)
 {
     int64_t n;
-    if (q_int(w->k, &w->r, &n, 0, "SELECT COUNT(*) FROM document WHERE class = 'page' AND owner = '' AND identifier = ?", "t",
+    if (q_int(w->k, &w->r, &n, 0,
+              "SELECT COUNT(*) FROM document WHERE class = 'page' AND owner = '' AND identifier = ?", "t",
               w->seg[0]) < 0)
         return -1;
     if (!n)
         return refuse(&w->r, 404, "not_found", "Page with identifier \"%.*s\" was not found", STR_FMT(w->seg[0]));
-    if (q_exec(w->k, &w->r, "DELETE FROM document WHERE class = 'page' AND owner = '' AND identifier = ?", "t", w->seg[0]) < 0)
+    if (q_exec(w->k, &w->r, "DELETE FROM document WHERE class = 'page' AND owner = '' AND identifier = ?", "t",
+               w->seg[0]) < 0)
         return -1;
     return work_ok(w);
 }

@@ -220,7 +220,8 @@ int api_datasource(struct work *w)
     struct json in = work_json(w);
     int64_t limit, owner, after, before;
     if (!in.v || read_projection(w, &l.p) < 0 || read_filter(w, in, &owners) < 0 ||
-        read_limit(w, json_get_c(in, "limit"), 0, 0, &limit) < 0 || read_from(w, json_get_c(in, "from"), &owner, &after) < 0 ||
+        read_limit(w, json_get_c(in, "limit"), 0, 0, &limit) < 0 ||
+        read_from(w, json_get_c(in, "from"), &owner, &after) < 0 ||
         read_instant(w, json_get_c(in, "before"), &before) < 0) {
         ids_done(&owners.ids);
         return -1;

@@ -1,5 +1,5 @@
-/* The blueprints of a catalog are few and read at every write, so all of them are parsed at the first use and kept until one
- * of them changes. Writing goes to the table and drops what was parsed. */
+/* The blueprints of a catalog are few and read at every write, so all of them are parsed at the first use and kept
+ * until one of them changes. Writing goes to the table and drops what was parsed. */
 #define LOG_GROUP "catalog.blueprint"
 #include "catalog/blueprint.h"
 
@@ -52,8 +52,8 @@ static void parse_relations(struct blueprint *b, struct json root)
     b->relations = arena_zalloc(b->arena, (json_len(relations) + 1) * sizeof(*b->relations));
     for (struct json_iter it = json_iter(relations); json_next(&it);) {
         b->relations[b->nrelations] =
-            (struct relation){it.key, json_str(json_get_c(it.val, "target")), json_is_true(json_get_c(it.val, "required")),
-                              json_is_true(json_get_c(it.val, "many"))};
+            (struct relation){it.key, json_str(json_get_c(it.val, "target")),
+                              json_is_true(json_get_c(it.val, "required")), json_is_true(json_get_c(it.val, "many"))};
         strmap_put(b->relation_index, it.key, position(b->nrelations++));
     }
 }
@@ -83,8 +83,8 @@ static int load(struct core *k, struct refusal *r)
     if (k->blueprints)
         return 0;
     k->blueprints = strmap_new(blueprint_free);
-    struct sqlite3_stmt *s = q_open(
-        k, r, "SELECT id, doc, created_at, updated_at, created_by, updated_by FROM blueprint ORDER BY id", "");
+    struct sqlite3_stmt *s =
+        q_open(k, r, "SELECT id, doc, created_at, updated_at, created_by, updated_by FROM blueprint ORDER BY id", "");
     int rc;
     while ((rc = q_row(k, s, r)) > 0) {
         struct blueprint *b = parse(q_text(s, 1), r);
@@ -218,7 +218,8 @@ static int store(struct core *k, const struct blueprint *b, struct buf *doc, int
                   buf_str(doc), core_now(k), client);
 }
 
-int blueprint_update(struct core *k, struct str identifier, struct json in, bool merge, int64_t client, struct refusal *r)
+int blueprint_update(struct core *k, struct str identifier, struct json in, bool merge, int64_t client,
+                     struct refusal *r)
 {
     struct blueprint *b = blueprint_find(k, identifier, r);
     if (!b)
@@ -279,7 +280,8 @@ static int refuse_dependents(struct core *k, const struct blueprint *b, int64_t 
 }
 
 /* Removes relations to `gone` from the definition of `b` and their values from its entities. */
-static int drop_relations_to(struct core *k, const struct blueprint *b, struct str gone, int64_t client, struct refusal *r)
+static int drop_relations_to(struct core *k, const struct blueprint *b, struct str gone, int64_t client,
+                             struct refusal *r)
 {
     struct json root = json_root(b->doc);
     struct buf patch, doc;
@@ -294,8 +296,8 @@ static int drop_relations_to(struct core *k, const struct blueprint *b, struct s
     for (struct json_iter it = json_iter(json_get_c(root, "relations")); json_next(&it);) {
         if (str_eq(json_str(json_get_c(it.val, "target")), gone)) {
             found = true;
-            log_warn("relation %.*s of blueprint %.*s goes with its target %.*s", STR_FMT(it.key), STR_FMT(b->identifier),
-                     STR_FMT(gone));
+            log_warn("relation %.*s of blueprint %.*s goes with its target %.*s", STR_FMT(it.key),
+                     STR_FMT(b->identifier), STR_FMT(gone));
             continue;
         }
         jw_key(&w, it.key);

@@ -1,5 +1,5 @@
-/* A definition that changes while entities exist. A property keeps its type and format (P-107); what is no longer defined
- * loses its values, without touching the entities' instants (P-108). */
+/* A definition that changes while entities exist. A property keeps its type and format (P-107); what is no longer
+ * defined loses its values, without touching the entities' instants (P-108). */
 #include "catalog/blueprint.h"
 #include "catalog/entity.h"
 #include "catalog/refs.h"
@@ -21,15 +21,16 @@ int blueprint_check_change(struct core *k, const struct blueprint *old, struct j
         struct str name = old->properties[i].name;
         struct json before = definition(json_root(old->doc), name), after = definition(now, name);
         for (size_t f = 0; after.v && f < 2; f++) {
-            struct str a = json_str(json_get(before, str_of(fixed[f].key))), b = json_str(json_get(after, str_of(fixed[f].key)));
+            struct str a = json_str(json_get(before, str_of(fixed[f].key))),
+                       b = json_str(json_get(after, str_of(fixed[f].key)));
             if (str_eq(a, b))
                 continue;
             if (count < 0 && blueprint_count(k, old, &count, r) < 0)
                 return -1;
             if (count == 0)
                 return 0;
-            refuse(r, 422, fixed[f].error, "The %s of property \"%.*s\" cannot change while entities exist", fixed[f].key,
-                   STR_FMT(name));
+            refuse(r, 422, fixed[f].error, "The %s of property \"%.*s\" cannot change while entities exist",
+                   fixed[f].key, STR_FMT(name));
             return refuse_detail(r, "property", name);
         }
     }

@@ -1,6 +1,6 @@
-/* What a blueprint must look like, and the form in which it is stored: every member that readers rely on is there (P-93),
- * relations say `required` and `many` (P-94), unknown members are left out. Mirrors, calculations and aggregations are kept
- * as they came, because related blueprints are patched concurrently (P-101). */
+/* What a blueprint must look like, and the form in which it is stored: every member that readers rely on is there
+ * (P-93), relations say `required` and `many` (P-94), unknown members are left out. Mirrors, calculations and
+ * aggregations are kept as they came, because related blueprints are patched concurrently (P-101). */
 #include "catalog/blueprint.h"
 
 #include "json/write.h"
@@ -10,8 +10,9 @@ static const struct {
     struct str name;
     const char *fallback;
 } plain[] = {
-    {STR("calculationProperties"), "{}"}, {STR("mirrorProperties"), "{}"}, {STR("aggregationProperties"), "{}"},
-    {STR("ownership"), NULL}, {STR("teamInheritance"), NULL}, {STR("changelogDestination"), NULL},
+    {STR("calculationProperties"), "{}"}, {STR("mirrorProperties"), "{}"},
+    {STR("aggregationProperties"), "{}"}, {STR("ownership"), NULL},
+    {STR("teamInheritance"), NULL},       {STR("changelogDestination"), NULL},
     {STR("includeInGlobalSearch"), NULL},
 };
 
@@ -47,7 +48,8 @@ static int check_strict(struct json def, struct str name, struct refusal *r)
     if (!known)
         return refuse_invalid(r, "\"schema/properties/%.*s/type\" \"%.*s\" is not known", STR_FMT(name), STR_FMT(type));
     if (format.p && !format_of(format, &unused))
-        return refuse_invalid(r, "\"schema/properties/%.*s/format\" \"%.*s\" is not known", STR_FMT(name), STR_FMT(format));
+        return refuse_invalid(r, "\"schema/properties/%.*s/format\" \"%.*s\" is not known", STR_FMT(name),
+                              STR_FMT(format));
     return 0;
 }
 
@@ -110,12 +112,14 @@ static int flag(struct json relation, struct str name, struct str key, bool *ret
     return 0;
 }
 
-static int write_relation(struct core *k, struct jw *w, struct str own, struct str name, struct json rel, struct refusal *r)
+static int write_relation(struct core *k, struct jw *w, struct str own, struct str name, struct json rel,
+                          struct refusal *r)
 {
     struct json target = json_get_c(rel, "target");
     bool required, many;
     if (!member_name_ok(name))
-        return refuse_invalid(r, "\"relations/%.*s\" must be named by 1 to 100 of A-Z a-z 0-9 @ _ = \\ -", STR_FMT(name));
+        return refuse_invalid(r, "\"relations/%.*s\" must be named by 1 to 100 of A-Z a-z 0-9 @ _ = \\ -",
+                              STR_FMT(name));
     if (!json_is_obj(rel))
         return refuse_invalid(r, "\"relations/%.*s\" must be object", STR_FMT(name));
     if (!json_is_str(target))
@@ -166,9 +170,9 @@ int blueprint_normalise(struct core *k, struct str identifier, struct json base,
     jw_obj(&w);
     jw_key_c(&w, "identifier");
     jw_str(&w, identifier);
-    if (write_text(&w, base, in, STR("title"), LIMIT_NAME, r) < 0 || write_text(&w, base, in, STR("description"), 200, r) < 0 ||
-        write_text(&w, base, in, STR("icon"), 0, r) < 0 || write_text(&w, base, in, STR("team"), 0, r) < 0 ||
-        write_schema(k, &w, pick(base, in, STR("schema")), r) < 0 ||
+    if (write_text(&w, base, in, STR("title"), LIMIT_NAME, r) < 0 ||
+        write_text(&w, base, in, STR("description"), 200, r) < 0 || write_text(&w, base, in, STR("icon"), 0, r) < 0 ||
+        write_text(&w, base, in, STR("team"), 0, r) < 0 || write_schema(k, &w, pick(base, in, STR("schema")), r) < 0 ||
         write_relations(k, &w, identifier, pick(base, in, STR("relations")), r) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {

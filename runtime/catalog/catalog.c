@@ -1,6 +1,6 @@
-/* Start and stop of a catalog: the database with its thread, the tokens and ids it holds, the HTTP server. Stopping goes the other
- * way round: nothing new is accepted, what runs may finish for five seconds, the database runs what is queued and checkpoints,
- * and only then is the server freed, because requests borrow its memory. */
+/* Start and stop of a catalog: the database with its thread, the tokens and ids it holds, the HTTP server. Stopping
+ * goes the other way round: nothing new is accepted, what runs may finish for five seconds, the database runs what is
+ * queued and checkpoints, and only then is the server freed, because requests borrow its memory. */
 #define LOG_GROUP "catalog"
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,8 @@ static int read_options(struct catalog *c, const struct catalog_opts *o, int *re
 {
     static const char *const sync[] = {"off", "normal", "full"}, *const unknown[] = {"drop", "keep", "reject"};
     static const char *const auth[] = {"any", "fixed"}, *const bodies[] = {"off", "errors", "all"};
-    int s = one_of(o->durability, sync, 3, "durability", 1, e), u = one_of(o->unknown_properties, unknown, 3, "unknown properties", 0, e);
+    int s = one_of(o->durability, sync, 3, "durability", 1, e),
+        u = one_of(o->unknown_properties, unknown, 3, "unknown properties", 0, e);
     int a = one_of(o->auth, auth, 2, "auth", 0, e), b = one_of(o->journal_bodies, bodies, 3, "journal bodies", 0, e);
     if (s < 0 || u < 0 || a < 0 || b < 0)
         return ERR_INVAL;
@@ -62,7 +63,8 @@ static int read_options(struct catalog *c, const struct catalog_opts *o, int *re
     c->core.strict_teams = o->strict_teams;
     if (o->rate_limit) {
         struct str period, limit = str_split(str_of(o->rate_limit), '/', &period);
-        if (!str_int64(limit, &c->rate.limit) || !str_int64(period, &c->rate.period_s) || c->rate.limit < 1 || c->rate.period_s < 1)
+        if (!str_int64(limit, &c->rate.limit) || !str_int64(period, &c->rate.period_s) || c->rate.limit < 1 ||
+            c->rate.period_s < 1)
             return ERR(e, ERR_INVAL, "rate limit \"%s\": expected N/SECONDS, for instance 10000/300", o->rate_limit);
     }
     size_t n = 0;
@@ -145,7 +147,8 @@ static int load_tokens(struct core *k, struct catalog *c, struct refusal *r)
     return rc;
 }
 
-static int open_core(struct core *k, struct catalog *c, const struct catalog_opts *o, struct str seed_text, struct refusal *r)
+static int open_core(struct core *k, struct catalog *c, const struct catalog_opts *o, struct str seed_text,
+                     struct refusal *r)
 {
     bool read_only = o->read_only;
     struct buf key, organization;
@@ -162,7 +165,8 @@ static int open_core(struct core *k, struct catalog *c, const struct catalog_opt
     if (rc == 0)
         rc = meta_get(k, "token_key", &key, r) < 0 || meta_get(k, "organization", &organization, r) < 0 ? -1 : 0;
     if (rc == 0) {
-        struct str id = json_parse(buf_str(&organization), &doc, NULL) == 0 ? json_str(json_get_c(json_root(doc), "id")) : STR("");
+        struct str id =
+            json_parse(buf_str(&organization), &doc, NULL) == 0 ? json_str(json_get_c(json_root(doc), "id")) : STR("");
         c->tokens = tokens_new(buf_str(&key), id, c->token_ttl_s);
         rc = load_tokens(k, c, r);
     }

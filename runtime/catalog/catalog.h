@@ -43,7 +43,8 @@ const char *catalog_url(const struct catalog *c); /* http://127.0.0.1:PORT */
 void catalog_stop(struct catalog *c);
 
 /* Reading a catalog file without serving it, for `ocean-run catalog list|show`. Synchronous, read-only. */
-int catalog_list(const char *file, struct buf *json_out, struct err *e); /* {"file","blueprints":[{"identifier","title","entities"}],"entities":n} */
+/* {"file","blueprints":[{"identifier","title","entities"}],"entities":n}; system blueprints only if used. */
+int catalog_list(const char *file, struct buf *json_out, struct err *e);
 /* One entity, or with identifier NULL the entities of the blueprint: one JSON object a line through `line`. */
 int catalog_show(const char *file, const char *blueprint, const char *identifier,
                  void (*line)(void *arg, struct str json), void *arg, struct err *e);

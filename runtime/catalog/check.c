@@ -1,6 +1,6 @@
-/* Property definitions compiled to trees of checks. Only what a definition states is checked; unknown types, formats and
- * patterns that do not compile are noted as warnings and let everything pass, because definitions shipped with existing
- * integrations contain such things and refusing them would refuse the whole start. */
+/* Property definitions compiled to trees of checks. Only what a definition states is checked; unknown types, formats
+ * and patterns that do not compile are noted as warnings and let everything pass, because definitions shipped with
+ * existing integrations contain such things and refusing them would refuse the whole start. */
 #include "catalog/check.h"
 
 #include <stdarg.h>
@@ -168,14 +168,17 @@ static struct check *compile(struct arena *a, struct json def, struct buf *warni
     if (json_is_obj(more))
         c->additional = compile(a, more, warnings, depth + 1);
     c->required = json_get_c(def, "required");
-    c->plain = c->format == FORMAT_NONE && !c->choices.v && !c->min_length.set && !c->max_length.set && !c->minimum.set &&
-               !c->maximum.set && !c->above.set && !c->below.set && !c->min_items.set && !c->max_items.set && !c->unique &&
-               !c->pattern && !c->items && !c->nmembers && !c->npatterns && !c->closed && !c->additional &&
-               !json_is_arr(c->required);
+    c->plain = c->format == FORMAT_NONE && !c->choices.v && !c->min_length.set && !c->max_length.set &&
+               !c->minimum.set && !c->maximum.set && !c->above.set && !c->below.set && !c->min_items.set &&
+               !c->max_items.set && !c->unique && !c->pattern && !c->items && !c->nmembers && !c->npatterns &&
+               !c->closed && !c->additional && !json_is_arr(c->required);
     return c;
 }
 
-struct check *check_compile(struct arena *a, struct json def, struct buf *warnings) { return compile(a, def, warnings, 0); }
+struct check *check_compile(struct arena *a, struct json def, struct buf *warnings)
+{
+    return compile(a, def, warnings, 0);
+}
 
 /* Checking ------------------------------------------------------------------------------------------------------ */
 

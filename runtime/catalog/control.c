@@ -44,8 +44,8 @@ static int write_blueprint_counts(struct work *w, struct jw *jw, int64_t *total)
 
 static int write_owner_counts(struct work *w, struct jw *jw)
 {
-    struct sqlite3_stmt *s =
-        q_open(w->k, &w->r, "SELECT datasource, COUNT(*) FROM entity INDEXED BY entity_datasource GROUP BY datasource", "");
+    struct sqlite3_stmt *s = q_open(
+        w->k, &w->r, "SELECT datasource, COUNT(*) FROM entity INDEXED BY entity_datasource GROUP BY datasource", "");
     int rc;
     jw_key_c(jw, "perDatasource");
     jw_obj(jw);
@@ -99,7 +99,14 @@ int control_state(struct work *w)
 
 /* Reset --------------------------------------------------------------------------------------------------------- */
 
-enum scope { SCOPE_ENTITIES = 1, SCOPE_CATALOG = 2, SCOPE_INTEGRATIONS = 4, SCOPE_JOURNAL = 8, SCOPE_FAULTS = 16, SCOPE_TOKENS = 32 };
+enum scope {
+    SCOPE_ENTITIES = 1,
+    SCOPE_CATALOG = 2,
+    SCOPE_INTEGRATIONS = 4,
+    SCOPE_JOURNAL = 8,
+    SCOPE_FAULTS = 16,
+    SCOPE_TOKENS = 32
+};
 
 static int read_scope(struct work *w, int *ret)
 {

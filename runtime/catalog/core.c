@@ -1,6 +1,6 @@
-/* Refusals, statements, dictionaries, clock. A dictionary is read whole at its first use: there are as many datasources as
- * integrations and versions ever written, and as many clients as credentials. Everything cached here is dropped after any
- * rollback (core_forget), so that nothing is believed that was never stored. */
+/* Refusals, statements, dictionaries, clock. A dictionary is read whole at its first use: there are as many datasources
+ * as integrations and versions ever written, and as many clients as credentials. Everything cached here is dropped
+ * after any rollback (core_forget), so that nothing is believed that was never stored. */
 #include "catalog/core.h"
 
 #include <openssl/rand.h>
@@ -16,7 +16,8 @@
 
 /* Refusals ------------------------------------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 4, 0))) static void fill(struct refusal *r, int status, const char *error, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void fill(struct refusal *r, int status, const char *error,
+                                                       const char *fmt, va_list ap)
 {
     r->status = status;
     r->details[0] = 0;
@@ -278,7 +279,8 @@ struct str dict_text(struct core *k, struct dict *d, int64_t id)
     return d->by_id[id]->text;
 }
 
-int dict_each(struct core *k, struct dict *d, void (*fn)(void *arg, int64_t id, struct str text), void *arg, struct refusal *r)
+int dict_each(struct core *k, struct dict *d, void (*fn)(void *arg, int64_t id, struct str text), void *arg,
+              struct refusal *r)
 {
     if (dict_load(k, d, r) < 0)
         return -1;

@@ -40,12 +40,13 @@ static int read_one(struct core *k, struct sqlite3_stmt *s, struct arena *a, str
     return 1;
 }
 
-int row_find(struct core *k, int64_t blueprint, struct str identifier, struct arena *a, struct row *row, struct refusal *r)
+int row_find(struct core *k, int64_t blueprint, struct str identifier, struct arena *a, struct row *row,
+             struct refusal *r)
 {
-    return read_one(
-        k,
-        q_open(k, r, "SELECT " ROW_COLUMNS " FROM entity WHERE blueprint = ? AND identifier = ?", "it", blueprint, identifier),
-        a, row, r);
+    return read_one(k,
+                    q_open(k, r, "SELECT " ROW_COLUMNS " FROM entity WHERE blueprint = ? AND identifier = ?", "it",
+                           blueprint, identifier),
+                    a, row, r);
 }
 
 int row_by_id(struct core *k, int64_t id, struct arena *a, struct row *row, struct refusal *r)
@@ -56,7 +57,8 @@ int row_by_id(struct core *k, int64_t id, struct arena *a, struct row *row, stru
 int64_t row_number(struct core *k, int64_t blueprint, struct str identifier, struct refusal *r)
 {
     int64_t id;
-    int rc = q_int(k, r, &id, 0, "SELECT id FROM entity WHERE blueprint = ? AND identifier = ?", "it", blueprint, identifier);
+    int rc = q_int(k, r, &id, 0, "SELECT id FROM entity WHERE blueprint = ? AND identifier = ?", "it", blueprint,
+                   identifier);
     return rc < 0 ? -1 : id;
 }
 
@@ -110,6 +112,11 @@ void ids_sort(struct ids *l)
     l->n = kept;
 }
 
+bool ids_has(const struct ids *l, int64_t id)
+{
+    return l->n && bsearch(&id, l->p, l->n, sizeof(*l->p), by_number) != NULL;
+}
+
 void ids_done(struct ids *l)
 {
     free(l->p);
@@ -119,7 +126,8 @@ void ids_done(struct ids *l)
 /* The index alone answers this: it ends with the row's number. */
 int ids_of_blueprint(struct core *k, int64_t blueprint, struct ids *ret, struct refusal *r)
 {
-    struct sqlite3_stmt *s = q_open(k, r, "SELECT id FROM entity INDEXED BY entity_key WHERE blueprint = ?", "i", blueprint);
+    struct sqlite3_stmt *s =
+        q_open(k, r, "SELECT id FROM entity INDEXED BY entity_key WHERE blueprint = ?", "i", blueprint);
     int rc;
     while ((rc = q_row(k, s, r)) > 0)
         ids_add(ret, q_num(s, 0));

@@ -38,6 +38,7 @@ struct ids {
 };
 void ids_add(struct ids *l, int64_t id);
 void ids_sort(struct ids *l); /* ascending, without repeats */
+bool ids_has(const struct ids *l, int64_t id); /* after ids_sort */
 void ids_done(struct ids *l);
 /* Rows of a blueprint in order of creation. */
 int ids_of_blueprint(struct core *k, int64_t blueprint, struct ids *ret, struct refusal *r);

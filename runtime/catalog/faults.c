@@ -1,5 +1,5 @@
-/* Matching and counting of faults, and the answers that replace execution. What a fault means for the way of a request is in
- * rest.c; reading faults from text and JSON in faults_read.c. */
+/* Matching and counting of faults, and the answers that replace execution. What a fault means for the way of a request
+ * is in rest.c; reading faults from text and JSON in faults_read.c. */
 #include "catalog/faults.h"
 #include "catalog/faults_priv.h"
 
@@ -21,8 +21,8 @@ struct faults *faults_new(uint64_t seed)
 
 void fault_free(struct fault *x)
 {
-    char **texts[] = {&x->id,         &x->method, &x->path,  &x->route,   &x->agent,  &x->blueprint,
-                      &x->identifier, &x->body,   &x->error, &x->message, &x->answer, &x->details, &x->client};
+    char **texts[] = {&x->id,   &x->method, &x->path,    &x->route,  &x->agent,   &x->blueprint, &x->identifier,
+                      &x->body, &x->error,  &x->message, &x->answer, &x->details, &x->client};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(*texts[i]);
     json_unref(x->headers);

@@ -1,5 +1,6 @@
-/* Faults from the command line and from JSON. Both forms become a flat list of names and values, which one table turns into a
- * fault; what the table does not know is refused by name, so that a misspelt key never becomes a fault that does nothing. */
+/* Faults from the command line and from JSON. Both forms become a flat list of names and values, which one table turns
+ * into a fault; what the table does not know is refused by name, so that a misspelt key never becomes a fault that does
+ * nothing. */
 #include "catalog/faults_priv.h"
 
 #include <stddef.h>
@@ -82,7 +83,7 @@ static struct fault *fault_new(void)
     x->probability = 1;
     x->retry_after = x->reset_in = -1;
     x->commit_rest = true;
-    x->type = (enum fault_type)-1;
+    x->type = (enum fault_type) - 1;
     x->set_ms = clock_mono_ms();
     return x;
 }
@@ -111,8 +112,10 @@ static int set_word(struct fault *x, const char *key, struct str v, struct refus
         x->after_commit = i == 1;
     if (i >= 0)
         return 0;
-    return refuse_invalid(r, "fault: %s=%.*s is not available; at: accept|beforeBody, with: reset|status|hang,"
-                          " headers: both|retryAfter|reset|none, where: before|after", key, STR_FMT(v));
+    return refuse_invalid(r,
+                          "fault: %s=%.*s is not available; at: accept|beforeBody, with: reset|status|hang,"
+                          " headers: both|retryAfter|reset|none, where: before|after",
+                          key, STR_FMT(v));
 }
 
 static int set_status(struct fault *x, struct str v, struct refusal *r)
@@ -175,7 +178,7 @@ static int set_type(struct fault *x, struct str name, struct refusal *r)
 
 static int check(struct fault *x, struct refusal *r)
 {
-    if (x->type == (enum fault_type)-1)
+    if (x->type == (enum fault_type) - 1)
         return refuse_invalid(r, "fault: no action: say for example status=503, latency=200 or reset");
     if (x->type == FAULT_STATUS && !x->status)
         return refuse_invalid(r, "fault: action status needs status=CODE");
@@ -207,8 +210,9 @@ static int read_pair(struct fault *x, struct str pair, struct refusal *r)
     struct str value, key = str_split(pair, '=', &value);
     char name[64];
     snprintf(name, sizeof(name), "%.*s", STR_FMT(key));
-    /* A bare word, or the first type named, is the action; later the same words are fields ("status" of commitThenFail). */
-    for (size_t i = 0; i < ARRAY_LEN(types) && x->type == (enum fault_type)-1; i++) {
+    /* A bare word, or the first type named, is the action; later the same words are fields ("status" of
+     * commitThenFail). */
+    for (size_t i = 0; i < ARRAY_LEN(types) && x->type == (enum fault_type) - 1; i++) {
         if (strcmp(name, types[i].name) != 0)
             continue;
         x->type = types[i].type;

@@ -1,5 +1,5 @@
-/* Text formats of port-api P-133 and the alphabets of identifiers. Pure functions. Letters of any script are recognised by
- * one regular expression, compiled once, and only when a text is not plain ASCII. */
+/* Text formats of port-api P-133 and the alphabets of identifiers. Pure functions. Letters of any script are recognised
+ * by one regular expression, compiled once, and only when a text is not plain ASCII. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <string.h>
@@ -69,10 +69,20 @@ static const struct {
     const char *name;
     enum format format;
 } formats[] = {
-    {"date-time", FORMAT_DATE_TIME}, {"timer", FORMAT_DATE_TIME},   {"url", FORMAT_URL},        {"email", FORMAT_EMAIL},
-    {"user", FORMAT_EMAIL},          {"idn-email", FORMAT_EMAIL},   {"ipv4", FORMAT_IPV4},      {"ipv6", FORMAT_IPV6},
-    {"yaml", FORMAT_NONE},           {"markdown", FORMAT_NONE},     {"proto", FORMAT_NONE},     {"team", FORMAT_NONE},
-    {"blueprints", FORMAT_NONE},     {"labeled-url", FORMAT_LABELED_URL},
+    {"date-time", FORMAT_DATE_TIME},
+    {"timer", FORMAT_DATE_TIME},
+    {"url", FORMAT_URL},
+    {"email", FORMAT_EMAIL},
+    {"user", FORMAT_EMAIL},
+    {"idn-email", FORMAT_EMAIL},
+    {"ipv4", FORMAT_IPV4},
+    {"ipv6", FORMAT_IPV6},
+    {"yaml", FORMAT_NONE},
+    {"markdown", FORMAT_NONE},
+    {"proto", FORMAT_NONE},
+    {"team", FORMAT_NONE},
+    {"blueprints", FORMAT_NONE},
+    {"labeled-url", FORMAT_LABELED_URL},
 };
 
 bool format_of(struct str name, enum format *ret)

@@ -1,5 +1,5 @@
-/* Reading a catalog file without serving it. The file is opened read-only on a database thread of its own, so that a server may be
- * writing to it at the same time. */
+/* Reading a catalog file without serving it. The file is opened read-only on a database thread of its own, so that a
+ * server may be writing to it at the same time. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,7 +117,9 @@ static int read_entities(struct inspection *x, struct refusal *r)
     int rc = 0;
     if (x->identifier) {
         rc = row_find(&x->core, b->id, str_of(x->identifier), a, &row, r);
-        rc = rc == 0 ? refuse_no_entity(r, str_of(x->identifier), b->identifier) : rc < 0 ? -1 : show_row(x, b, &row, r);
+        rc = rc == 0  ? refuse_no_entity(r, str_of(x->identifier), b->identifier)
+             : rc < 0 ? -1
+                      : show_row(x, b, &row, r);
     } else {
         rc = ids_of_blueprint(&x->core, b->id, &ids, r);
         for (size_t i = 0; rc == 0 && i < ids.n; i++) {
@@ -135,7 +137,11 @@ static int read_entities(struct inspection *x, struct refusal *r)
 int catalog_show(const char *file, const char *blueprint, const char *identifier,
                  void (*line)(void *arg, struct str json), void *arg, struct err *e)
 {
-    struct inspection x = {
-        .file = file, .blueprint = blueprint, .identifier = identifier, .line = line, .arg = arg, .read = read_entities};
+    struct inspection x = {.file = file,
+                           .blueprint = blueprint,
+                           .identifier = identifier,
+                           .line = line,
+                           .arg = arg,
+                           .read = read_entities};
     return inspect(&x, e);
 }

@@ -1,6 +1,7 @@
-/* A ring of entries. A request takes its slot when it arrives, so numbers follow the order of arrival, and fills it when it is
- * answered; if the ring has gone round meanwhile the entry is counted as dropped. Text of an entry is one allocation. The body's
- * SHA-256 is taken for every request: repeats can be told from changes without keeping bodies. Authorization never gets here. */
+/* A ring of entries. A request takes its slot when it arrives, so numbers follow the order of arrival, and fills it
+ * when it is answered; if the ring has gone round meanwhile the entry is counted as dropped. Text of an entry is one
+ * allocation. The body's SHA-256 is taken for every request: repeats can be told from changes without keeping bodies.
+ * Authorization never gets here. */
 #include "catalog/journal.h"
 #include "catalog/faults.h"
 
@@ -35,7 +36,7 @@ struct entry {
 struct journal {
     struct entry *ring;
     size_t cap;
-    uint64_t next; /* number of the next request, from 1 */
+    uint64_t next;  /* number of the next request, from 1 */
     uint64_t first; /* numbers below were cleared */
     uint64_t dropped;
     unsigned max_in_flight;
@@ -191,8 +192,9 @@ static void write_effects(struct jw *w, const struct entry *e, struct str keys)
     const struct {
         const char *name;
         unsigned n;
-    } counts[] = {{"created", e->created}, {"updated", e->updated},   {"unchanged", e->unchanged}, {"deleted", e->deleted},
-                  {"cascaded", e->cascaded}, {"failed", e->failed}, {"bare", e->bare}};
+    } counts[] = {{"created", e->created}, {"updated", e->updated},   {"unchanged", e->unchanged},
+                  {"deleted", e->deleted}, {"cascaded", e->cascaded}, {"failed", e->failed},
+                  {"bare", e->bare}};
     jw_key_c(w, "effects");
     jw_obj(w);
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {

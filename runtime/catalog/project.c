@@ -1,5 +1,6 @@
-/* An entity as it is answered. The whole entity is spliced from the stored texts without parsing them; a projection names
- * parts, and only what was named is in the answer (port-api P-168): an uninvited member would make a client see a change. */
+/* An entity as it is answered. The whole entity is spliced from the stored texts without parsing them; a projection
+ * names parts, and only what was named is in the answer (port-api P-168): an uninvited member would make a client see a
+ * change. */
 #include "catalog/entity.h"
 
 #include <string.h>
@@ -8,23 +9,37 @@
 #include "json/write.h"
 
 enum {
-    PART_IDENTIFIER = 1, PART_BLUEPRINT = 2, PART_TITLE = 4, PART_ICON = 8, PART_TEAM = 16, PART_CREATED_AT = 32,
-    PART_CREATED_BY = 64, PART_UPDATED_AT = 128, PART_UPDATED_BY = 256, PART_PROPERTIES = 512, PART_RELATIONS = 1024,
+    PART_IDENTIFIER = 1,
+    PART_BLUEPRINT = 2,
+    PART_TITLE = 4,
+    PART_ICON = 8,
+    PART_TEAM = 16,
+    PART_CREATED_AT = 32,
+    PART_CREATED_BY = 64,
+    PART_UPDATED_AT = 128,
+    PART_UPDATED_BY = 256,
+    PART_PROPERTIES = 512,
+    PART_RELATIONS = 1024,
 };
 
 static const struct {
     const char *name;
     unsigned part;
 } parts[] = {
-    {"identifier", PART_IDENTIFIER}, {"blueprint", PART_BLUEPRINT}, {"title", PART_TITLE}, {"icon", PART_ICON},
-    {"team", PART_TEAM}, {"createdAt", PART_CREATED_AT}, {"createdBy", PART_CREATED_BY}, {"updatedAt", PART_UPDATED_AT},
-    {"updatedBy", PART_UPDATED_BY}, {"properties", PART_PROPERTIES}, {"relations", PART_RELATIONS},
+    {"identifier", PART_IDENTIFIER},
+    {"blueprint", PART_BLUEPRINT},
+    {"title", PART_TITLE},
+    {"icon", PART_ICON},
+    {"team", PART_TEAM},
+    {"createdAt", PART_CREATED_AT},
+    {"createdBy", PART_CREATED_BY},
+    {"updatedAt", PART_UPDATED_AT},
+    {"updatedBy", PART_UPDATED_BY},
+    {"properties", PART_PROPERTIES},
+    {"relations", PART_RELATIONS},
 };
 
-void projection_all(struct projection *p, struct arena *a)
-{
-    *p = (struct projection){.all = true, .arena = a};
-}
+void projection_all(struct projection *p, struct arena *a) { *p = (struct projection){.all = true, .arena = a}; }
 
 static void append(struct projection *p, struct str **list, size_t *n, struct str name)
 {
@@ -106,7 +121,8 @@ static void write_owner(struct core *k, const struct row *row, struct jw *w)
 }
 
 /* The common case: nothing to leave out, nothing to look into. */
-static void splice(struct core *k, const struct blueprint *b, const struct row *row, const struct projection *p, struct buf *out)
+static void splice(struct core *k, const struct blueprint *b, const struct row *row, const struct projection *p,
+                   struct buf *out)
 {
     struct jw w = jw_on(out);
     jw_obj(&w);
@@ -201,8 +217,8 @@ static void write_properties(const struct blueprint *b, struct json all, const s
     jw_end_obj(w);
 }
 
-static int write_relations(struct core *k, const struct blueprint *b, struct json all, const struct projection *p, struct jw *w,
-                           struct refusal *r)
+static int write_relations(struct core *k, const struct blueprint *b, struct json all, const struct projection *p,
+                           struct jw *w, struct refusal *r)
 {
     int rc = 0;
     jw_key_c(w, "relations");
@@ -256,8 +272,8 @@ static void write_member(struct jw *w, struct json body, struct str key)
     jw_json(w, json_get(body, key));
 }
 
-int entity_write_json(struct core *k, const struct blueprint *b, struct row *row, const struct projection *p, struct buf *out,
-                      struct refusal *r)
+int entity_write_json(struct core *k, const struct blueprint *b, struct row *row, const struct projection *p,
+                      struct buf *out, struct refusal *r)
 {
     if (p->all && !p->nexcluded && !p->titles) {
         splice(k, b, row, p, out);

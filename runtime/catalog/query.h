@@ -11,6 +11,7 @@ enum subject {
 enum operator {
     OP_EQ, OP_NE, OP_GT, OP_GE, OP_LT, OP_LE, OP_IN, OP_NOT_IN, OP_CONTAINS, OP_NOT_CONTAINS, OP_CONTAINS_ANY,
     OP_BEGINS, OP_NOT_BEGINS, OP_ENDS, OP_NOT_ENDS, OP_EMPTY, OP_NOT_EMPTY, OP_BETWEEN, OP_NOT_BETWEEN,
+    OP_RELATED,
 };
 
 struct query {
@@ -25,4 +26,9 @@ struct query {
     int64_t instant, from, to;
     bool null_is_nothing;  /* P-148 */
     bool needs_body;
+    bool upstream, downstream, required_only; /* OP_RELATED; `name`: the blueprint the relation starts from */
+    struct ids related;                       /* ... its result, ascending (query_prepare) */
 };
+
+/* Finds what the rules need to know beforehand (search_related.c). */
+int query_prepare(struct core *k, struct query *q, struct refusal *r);

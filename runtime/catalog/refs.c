@@ -1,6 +1,6 @@
-/* The late index of references. Keeping it at every write cost a third of the load's speed (targets are hashes, so each entry
- * lands on another page); here the first deletion pays once, with entries that go in sorted, and from then on only relations
- * that really change are touched. */
+/* The late index of references. Keeping it at every write cost a third of the load's speed (targets are hashes, so each
+ * entry lands on another page); here the first deletion pays once, with entries that go in sorted, and from then on
+ * only relations that really change are touched. */
 #include "catalog/refs.h"
 
 #include <stdio.h>
@@ -62,7 +62,8 @@ static int change(struct core *k, int64_t id, const struct ids *old, const struc
     return 0;
 }
 
-int refs_update(struct core *k, const struct blueprint *b, int64_t id, struct json before, struct json after, struct refusal *r)
+int refs_update(struct core *k, const struct blueprint *b, int64_t id, struct json before, struct json after,
+                struct refusal *r)
 {
     if (read_upto(k, r) < 0)
         return -1;
@@ -99,7 +100,8 @@ static int insert_sorted(struct core *k, struct entries *l, struct refusal *r)
     if (l->n)
         qsort(l->p, l->n, sizeof(*l->p), by_target);
     for (size_t i = 0; i < l->n; i++)
-        if (q_exec(k, r, "INSERT OR IGNORE INTO ref (target, source) VALUES (?, ?)", "ii", l->p[i].target, l->p[i].source) < 0)
+        if (q_exec(k, r, "INSERT OR IGNORE INTO ref (target, source) VALUES (?, ?)", "ii", l->p[i].target,
+                   l->p[i].source) < 0)
             return -1;
     l->n = 0;
     return 0;

@@ -1,5 +1,5 @@
-/* Relation values of an entity that is being written (port-api 11.3). Nothing is written here: targets that are missing and
- * may be made are collected, so that an entity refused later leaves no trace. */
+/* Relation values of an entity that is being written (port-api 11.3). Nothing is written here: targets that are missing
+ * and may be made are collected, so that an entity refused later leaves no trace. */
 #include "catalog/search.h"
 #include "catalog/write.h"
 
@@ -24,8 +24,8 @@ static int add_hit(void *arg, const struct blueprint *b, struct row *row, struct
     return h->n > h->max;
 }
 
-int reference_search(struct core *k, const struct blueprint *b, struct json query, size_t max, struct arena *a, struct str **ret,
-                     size_t *ret_n, struct refusal *r)
+int reference_search(struct core *k, const struct blueprint *b, struct json query, size_t max, struct arena *a,
+                     struct str **ret, size_t *ret_n, struct refusal *r)
 {
     struct query *q = query_compile(k, a, query, QUERY_REFERENCE, r);
     if (!q)
@@ -90,8 +90,8 @@ static int check_target(struct resolver *v, const struct blueprint *target, stru
     return 0;
 }
 
-static int resolve_query(struct resolver *v, const struct relation *rel, const struct blueprint *target, struct json query,
-                         const struct where *at, struct jw *w, bool *ret_has)
+static int resolve_query(struct resolver *v, const struct relation *rel, const struct blueprint *target,
+                         struct json query, const struct where *at, struct jw *w, bool *ret_has)
 {
     struct str *hits;
     size_t n, max = rel->many ? MANY_MAX : 1;

@@ -1,6 +1,6 @@
-/* Deletion. First the whole set is found: what was asked for, and whatever requires something in the set, through required
- * relations only (port-api P-159). Then the set is deleted, and other references to it are cleared without touching their
- * owners' instants or datasource (P-160). A blueprint nothing points to skips all of it. */
+/* Deletion. First the whole set is found: what was asked for, and whatever requires something in the set, through
+ * required relations only (port-api P-159). Then the set is deleted, and other references to it are cleared without
+ * touching their owners' instants or datasource (P-160). A blueprint nothing points to skips all of it. */
 #include "catalog/remove.h"
 #include "catalog/refs.h"
 
@@ -72,7 +72,8 @@ static int doom_dependents(struct removal *m, const struct blueprint *b, struct 
                 doom(m, &row, owner);
             } else {
                 refuse(m->r, 422, "has_dependents", "Entity \"%.*s\" of \"%.*s\" is required by \"%.*s\" of \"%.*s\"",
-                       STR_FMT(identifier), STR_FMT(b->identifier), STR_FMT(row.identifier), STR_FMT(owner->identifier));
+                       STR_FMT(identifier), STR_FMT(b->identifier), STR_FMT(row.identifier),
+                       STR_FMT(owner->identifier));
                 refuse_detail(m->r, "identifier", identifier);
                 rc = refuse_detail(m->r, "dependent", row.identifier);
             }
@@ -83,8 +84,8 @@ static int doom_dependents(struct removal *m, const struct blueprint *b, struct 
     return rc < 0 ? -1 : 0;
 }
 
-static void write_cleared(const struct blueprint *owner, struct json rel, const struct blueprint *gone, struct str identifier,
-                          struct buf *out)
+static void write_cleared(const struct blueprint *owner, struct json rel, const struct blueprint *gone,
+                          struct str identifier, struct buf *out)
 {
     struct jw w = jw_on(out);
     jw_obj(&w);

@@ -1,6 +1,6 @@
-/* A request's way through the server, on the loop thread: route, journal number, token, faults, then the database's thread
- * and back, then the reply. The control routes skip token, faults and journal; they answer only to callers on this machine that
- * no web page sent (port-api P-214). */
+/* A request's way through the server, on the loop thread: route, journal number, token, faults, then the database's
+ * thread and back, then the reply. The control routes skip token, faults and journal; they answer only to callers on
+ * this machine that no web page sent (port-api P-214). */
 #define LOG_GROUP "catalog.rest"
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,15 +223,13 @@ static void begin(void *arg)
         case FAULT_HANG:
             w->timer = timer_start(w->c->loop, w->act->ms ? (uint64_t)w->act->ms : HANG_MS, 0, reset_now, w);
             return;
-        case FAULT_EXPIRE_TOKENS:
-            expire_tokens(w);
-            return;
+        case FAULT_EXPIRE_TOKENS: expire_tokens(w); return;
         default: break;
         }
     }
     if (!(w->route->flags & ROUTE_OPEN) && !w->client.p) {
-        refuse(&w->r, 401, "unauthorized", w->authorization ? "The token is unknown, expired or revoked"
-                                                            : "The Authorization header is missing");
+        refuse(&w->r, 401, "unauthorized",
+               w->authorization ? "The token is unknown, expired or revoked" : "The Authorization header is missing");
         reply_refusal(w);
         return;
     }
@@ -322,7 +320,8 @@ static bool control_allowed(struct work *w)
     }
     bool own = w->c->admin_token || (w->c->public_url && str_eq(host, origin_host(str_of(w->c->public_url))));
     if (host.p && !own && !loopback_name(host)) {
-        refuse(&w->r, 403, "forbidden", "The control routes answer to loopback names only, not to Host \"%.*s\"", STR_FMT(host));
+        refuse(&w->r, 403, "forbidden", "The control routes answer to loopback names only, not to Host \"%.*s\"",
+               STR_FMT(host));
         return false;
     }
     if (str_is(site, "cross-site") || (origin.p && !str_eq(origin_host(origin), host))) {
@@ -368,7 +367,8 @@ static void refuse_route(struct work *w, struct str allow)
     if (!allow.p) {
         refuse(&w->r, 404, "not_found", "Route %s:%.*s not found", http_call_method(w->call), STR_FMT(path));
     } else {
-        refuse(&w->r, 405, "method_not_allowed", "%s is not allowed here: use %.*s", http_call_method(w->call), STR_FMT(allow));
+        refuse(&w->r, 405, "method_not_allowed", "%s is not allowed here: use %.*s", http_call_method(w->call),
+               STR_FMT(allow));
         w->headers[w->nheaders++] = (struct http_header){STR("Allow"), allow};
     }
     reply_refusal(w);

@@ -1,5 +1,5 @@
-/* The table of endpoints and the way to one of them: the path is split on "/" before anything is decoded (port-api P-6), and
- * literal segments win over parameters because they stand first (P-9). */
+/* The table of endpoints and the way to one of them: the path is split on "/" before anything is decoded (port-api
+ * P-6), and literal segments win over parameters because they stand first (P-9). */
 #include "catalog/routes.h"
 
 #include <string.h>
@@ -33,7 +33,8 @@ const struct route catalog_routes[] = {
     {"GET", "v1/integration/{}/logs", "E-14", 0, api_logs_get, NULL},
     {"POST", "logs/integration/{}", "E-15", W | ROUTE_BIG, api_logs_post, NULL},
     {"POST", "v1/integration/{}/syncMetrics", "E-16", W | ROUTE_BIG, api_metrics_post, NULL},
-    {"PUT", "v1/integration/{}/syncMetrics/resync/{}/kind/{}", "E-17", W | ROUTE_BIG | ROUTE_PLUS, api_metrics_put, NULL},
+    {"PUT", "v1/integration/{}/syncMetrics/resync/{}/kind/{}", "E-17", W | ROUTE_BIG | ROUTE_PLUS, api_metrics_put,
+     NULL},
     {"POST", "v1/integration/{}/heartbeat", "E-18", W | ROUTE_BIG, api_heartbeat, NULL},
     {"GET", "v1/integration/{}/syncMetrics", "E-19", 0, api_metrics_get, NULL},
     {"GET", "v1/integration/{}/syncsMetadata", "E-19", 0, api_syncs_get, NULL},

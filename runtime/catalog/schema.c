@@ -1,10 +1,10 @@
 /* The tables, and what a fresh file holds.
  *
- * An entity is one row: `rel` its relations and `body` everything else, both as the JSON text that answers quote verbatim
- * (SQLite's own JSON functions would reformat numbers). Blueprint, datasource and clients are small numbers. Two indexes
- * only, both short: (blueprint, identifier) for identity and (datasource) for the listing of what an integration owns; in
- * each the row's number comes last, which gives creation order and stable paging for nothing. `ref` says which rows refer to
- * which target; it is filled late (refs.c). */
+ * An entity is one row: `rel` its relations and `body` everything else, both as the JSON text that answers quote
+ * verbatim (SQLite's own JSON functions would reformat numbers). Blueprint, datasource and clients are small numbers.
+ * Two indexes only, both short: (blueprint, identifier) for identity and (datasource) for the listing of what an
+ * integration owns; in each the row's number comes last, which gives creation order and stable paging for nothing.
+ * `ref` says which rows refer to which target; it is filled late (refs.c). */
 #include "catalog/blueprint.h"
 #include "catalog/core.h"
 
@@ -17,7 +17,8 @@ const char *const catalog_migrations[] = {
     "CREATE TABLE token (id TEXT PRIMARY KEY, client TEXT NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL,"
     "  revoked INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE TABLE blueprint (id INTEGER PRIMARY KEY AUTOINCREMENT, identifier TEXT NOT NULL UNIQUE, doc TEXT NOT NULL,"
-    "  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, created_by INTEGER NOT NULL, updated_by INTEGER NOT NULL);"
+    "  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, created_by INTEGER NOT NULL,"
+    "  updated_by INTEGER NOT NULL);"
     "CREATE TABLE entity (id INTEGER PRIMARY KEY, blueprint INTEGER NOT NULL, identifier TEXT NOT NULL,"
     "  datasource INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,"
     "  created_by INTEGER NOT NULL, updated_by INTEGER NOT NULL, rel TEXT NOT NULL, body TEXT NOT NULL);"
@@ -26,9 +27,11 @@ const char *const catalog_migrations[] = {
     "CREATE TABLE ref (target INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (target, source)) WITHOUT ROWID;"
     "CREATE TABLE integration (id INTEGER PRIMARY KEY AUTOINCREMENT, identifier TEXT NOT NULL UNIQUE,"
     "  internal TEXT NOT NULL UNIQUE, ingest TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, resync_state TEXT,"
-    "  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, created_by INTEGER NOT NULL, updated_by INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, created_by INTEGER NOT NULL,"
+    "  updated_by INTEGER NOT NULL,"
     "  request TEXT NOT NULL, request_at INTEGER NOT NULL);"
-    "CREATE TABLE cursor (integration INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, value TEXT NOT NULL,"
+    "CREATE TABLE cursor (integration INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL,"
+    "  value TEXT NOT NULL,"
     "  PRIMARY KEY (integration, kind, position)) WITHOUT ROWID;"
     "CREATE TABLE example (id INTEGER PRIMARY KEY AUTOINCREMENT, integration INTEGER NOT NULL, kind TEXT NOT NULL,"
     "  data TEXT NOT NULL);"
@@ -37,7 +40,8 @@ const char *const catalog_migrations[] = {
     "CREATE INDEX record_integration ON record (integration);"
     "CREATE TABLE metric (integration INTEGER NOT NULL, event TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,"
     "  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (integration, event, kind)) WITHOUT ROWID;"
-    "CREATE TABLE heartbeat (integration INTEGER NOT NULL, event TEXT NOT NULL, at INTEGER NOT NULL, count INTEGER NOT NULL,"
+    "CREATE TABLE heartbeat (integration INTEGER NOT NULL, event TEXT NOT NULL, at INTEGER NOT NULL,"
+    "  count INTEGER NOT NULL,"
     "  PRIMARY KEY (integration, event)) WITHOUT ROWID;"
     "CREATE TABLE document (class TEXT NOT NULL, owner TEXT NOT NULL, identifier TEXT NOT NULL, doc TEXT NOT NULL,"
     "  PRIMARY KEY (class, owner, identifier)) WITHOUT ROWID;",

@@ -16,5 +16,5 @@ bool query_matches(struct core *k, const struct query *q, const struct blueprint
 /* Calls fn for every match in order of creation, through the index when the query names identifiers or a blueprint.
  * `only`: this blueprint alone, or NULL. fn returns < 0 to stop with a refusal, > 0 to stop. `slim`: fn needs no body. */
 typedef int (*match_fn)(void *arg, const struct blueprint *b, struct row *row, struct refusal *r);
-int query_run(struct core *k, const struct query *q, const struct blueprint *only, bool slim, match_fn fn, void *arg,
+int query_run(struct core *k, struct query *q, const struct blueprint *only, bool slim, match_fn fn, void *arg,
               struct refusal *r);

@@ -43,9 +43,15 @@ static const struct {
     enum subject subject;
     bool reference;
 } subjects[] = {
-    {"$identifier", SUBJECT_IDENTIFIER, true},  {"$title", SUBJECT_TITLE, true},           {"$blueprint", SUBJECT_BLUEPRINT, true},
-    {"$team", SUBJECT_TEAM, true},              {"$icon", SUBJECT_ICON, false},            {"$createdAt", SUBJECT_CREATED_AT, false},
-    {"$updatedAt", SUBJECT_UPDATED_AT, false},  {"$createdBy", SUBJECT_CREATED_BY, false}, {"$updatedBy", SUBJECT_UPDATED_BY, false},
+    {"$identifier", SUBJECT_IDENTIFIER, true},
+    {"$title", SUBJECT_TITLE, true},
+    {"$blueprint", SUBJECT_BLUEPRINT, true},
+    {"$team", SUBJECT_TEAM, true},
+    {"$icon", SUBJECT_ICON, false},
+    {"$createdAt", SUBJECT_CREATED_AT, false},
+    {"$updatedAt", SUBJECT_UPDATED_AT, false},
+    {"$createdBy", SUBJECT_CREATED_BY, false},
+    {"$updatedBy", SUBJECT_UPDATED_BY, false},
     {"$datasource", SUBJECT_DATASOURCE, false},
 };
 
@@ -55,12 +61,13 @@ static const struct {
     int days;
     bool day;
 } presets[] = {
-    {"lastDay", -1, false},      {"lastWeek", -7, false},      {"last2Weeks", -14, false},   {"lastMonth", -30, false},
-    {"last3Months", -90, false}, {"last6Months", -180, false}, {"last12Months", -365, false}, {"last2Years", -730, false},
-    {"last3Years", -1095, false}, {"nextDay", 1, false},       {"nextWeek", 7, false},       {"next2Weeks", 14, false},
-    {"nextMonth", 30, false},    {"next3Months", 90, false},   {"next6Months", 180, false},  {"next12Months", 365, false},
-    {"next2Years", 730, false},  {"next3Years", 1095, false},  {"yesterday", -1, true},      {"today", 0, true},
-    {"tomorrow", 1, true},
+    {"lastDay", -1, false},        {"lastWeek", -7, false},     {"last2Weeks", -14, false},
+    {"lastMonth", -30, false},     {"last3Months", -90, false}, {"last6Months", -180, false},
+    {"last12Months", -365, false}, {"last2Years", -730, false}, {"last3Years", -1095, false},
+    {"nextDay", 1, false},         {"nextWeek", 7, false},      {"next2Weeks", 14, false},
+    {"nextMonth", 30, false},      {"next3Months", 90, false},  {"next6Months", 180, false},
+    {"next12Months", 365, false},  {"next2Years", 730, false},  {"next3Years", 1095, false},
+    {"yesterday", -1, true},       {"today", 0, true},          {"tomorrow", 1, true},
 };
 
 struct compiler {
@@ -113,7 +120,8 @@ static int check_operand(struct compiler *c, struct query *q, struct str op, enu
     if (kind == VALUE_NONE)
         return 0;
     if (!v.v)
-        return refuse_invalid(c->r, "\"query/rules\" must have required property 'value' for operator \"%.*s\"", STR_FMT(op));
+        return refuse_invalid(c->r, "\"query/rules\" must have required property 'value' for operator \"%.*s\"",
+                              STR_FMT(op));
     q->value_is_instant = json_is_str(v) && iso_parse(json_str(v), &q->instant);
     switch (kind) {
     case VALUE_SCALAR: return json_is_obj(v) || json_is_arr(v) ? bad(c, op, "string, number, boolean or null") : 0;
@@ -148,13 +156,52 @@ static int check_keys(struct compiler *c, struct json rule)
 {
     for (struct json_iter it = json_iter(rule); json_next(&it);)
         if (!str_is(it.key, "property") && !str_is(it.key, "operator") && !str_is(it.key, "value"))
-            return refuse_invalid(c->r, "\"query/rules\" must not have the additional property '%.*s'", STR_FMT(it.key));
+            return refuse_invalid(c->r, "\"query/rules\" must not have the additional property '%.*s'",
+                                  STR_FMT(it.key));
     return 0;
+}
+
+static void free_related(void *p) { ids_done(&((struct query *)p)->related); }
+
+static struct query *compile_related(struct compiler *c, struct json rule)
+{
+    static const char *const known[] = {"operator", "value", "blueprint", "direction", "required"};
+    struct json blueprint = json_get_c(rule, "blueprint"), direction = json_get_c(rule, "direction");
+    struct json required = json_get_c(rule, "required");
+    struct query *q = arena_zalloc(c->arena, sizeof(*q));
+    q->op = OP_RELATED;
+    q->name = json_str(blueprint);
+    q->value = json_get_c(rule, "value");
+    q->upstream = !direction.v || str_is(json_str(direction), "upstream");
+    q->downstream = !direction.v || str_is(json_str(direction), "downstream");
+    q->required_only = json_is_true(required);
+    arena_defer(c->arena, free_related, q);
+    const char *wrong = NULL;
+    for (struct json_iter it = json_iter(rule); json_next(&it);) {
+        bool ok = false;
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            ok |= str_is(it.key, known[i]);
+        wrong = ok ? wrong : "has a key that operator \"relatedTo\" does not take";
+    }
+    if (!json_is_str(blueprint))
+        wrong = "must have required property 'blueprint' for operator \"relatedTo\"";
+    else if (!json_is_str(q->value) && !json_is_arr(q->value))
+        wrong = "must have required property 'value', an identifier or a list of them, for operator \"relatedTo\"";
+    else if (!q->upstream && !q->downstream)
+        wrong = "must have 'direction' upstream or downstream";
+    else if (required.v && !json_is_bool(required))
+        wrong = "must have a boolean 'required'";
+    if (!wrong)
+        return q;
+    refuse_invalid(c->r, "\"query/rules\" %s", wrong);
+    return NULL;
 }
 
 static struct query *compile_rule(struct compiler *c, struct json rule)
 {
     struct json property = json_get_c(rule, "property"), op = json_get_c(rule, "operator");
+    if (str_is(json_str(op), "relatedTo") && c->use == QUERY_SEARCH)
+        return compile_related(c, rule);
     struct query *q = arena_zalloc(c->arena, sizeof(*q));
     if (!json_is_str(op)) {
         refuse_invalid(c->r, "\"query/rules\" must have required property 'operator'");

@@ -1,5 +1,5 @@
-/* One row against one query. A subject is a JSON value, or a text or an instant that is not stored as JSON; `struct value` holds
- * either. What is unset, or not defined by the entity's blueprint, is null (port-api P-175). */
+/* One row against one query. A subject is a JSON value, or a text or an instant that is not stored as JSON; `struct
+ * value` holds either. What is unset, or not defined by the entity's blueprint, is null (port-api P-175). */
 #include <string.h>
 
 #include "base/clock.h"
@@ -18,7 +18,8 @@ static struct value subject_of(struct core *k, const struct query *q, const stru
     switch (q->subject) {
     case SUBJECT_IDENTIFIER: return (struct value){.is_text = true, .text = row->identifier};
     case SUBJECT_BLUEPRINT: return (struct value){.is_text = true, .text = b->identifier};
-    case SUBJECT_DATASOURCE: return (struct value){.is_text = true, .text = dict_text(k, k->datasources, row->datasource)};
+    case SUBJECT_DATASOURCE:
+        return (struct value){.is_text = true, .text = dict_text(k, k->datasources, row->datasource)};
     case SUBJECT_CREATED_BY: return (struct value){.is_text = true, .text = dict_text(k, k->clients, row->created_by)};
     case SUBJECT_UPDATED_BY: return (struct value){.is_text = true, .text = dict_text(k, k->clients, row->updated_by)};
     case SUBJECT_CREATED_AT: return (struct value){.is_instant = true, .instant = row->created_at};
@@ -184,6 +185,8 @@ static bool match_rule(const struct query *q, const struct value *v)
 
 bool query_matches(struct core *k, const struct query *q, const struct blueprint *b, struct row *row)
 {
+    if (!q->group && q->op == OP_RELATED)
+        return ids_has(&q->related, row->id);
     if (!q->group) {
         struct value v = subject_of(k, q, b, row);
         return match_rule(q, &v);

@@ -1,12 +1,12 @@
-/* The way through the tables. Of the rules that every match must satisfy (those under "and" groups from the top), a list of
- * identifiers and a blueprint narrow the candidates through the unique index; else one blueprint's rows, else all rows, are
- * read in order of creation. Every candidate is then asked the whole query. */
+/* The way through the tables. Of the rules that every match must satisfy (those under "and" groups from the top), a
+ * list of identifiers and a blueprint narrow the candidates through the unique index; else one blueprint's rows, else
+ * all rows, are read in order of creation. Every candidate is then asked the whole query. */
 #include "catalog/query.h"
 
 struct narrowing {
     struct json identifiers; /* a string or a list of strings */
     struct str blueprint;
-    bool nothing;            /* an empty "or" must hold */
+    bool nothing; /* an empty "or" must hold */
 };
 
 static void narrow(const struct query *q, struct narrowing *n)
@@ -25,7 +25,8 @@ static void narrow(const struct query *q, struct narrowing *n)
         n->blueprint = json_str(q->value);
 }
 
-static int add_number(struct core *k, const struct blueprint *b, struct json identifier, struct ids *ret, struct refusal *r)
+static int add_number(struct core *k, const struct blueprint *b, struct json identifier, struct ids *ret,
+                      struct refusal *r)
 {
     int64_t id = json_is_str(identifier) ? row_number(k, b->id, json_str(identifier), r) : 0;
     if (id > 0)
@@ -33,7 +34,8 @@ static int add_number(struct core *k, const struct blueprint *b, struct json ide
     return id < 0 ? -1 : 0;
 }
 
-static int add_named(struct core *k, const struct blueprint *b, struct json identifiers, struct ids *ret, struct refusal *r)
+static int add_named(struct core *k, const struct blueprint *b, struct json identifiers, struct ids *ret,
+                     struct refusal *r)
 {
     if (json_is_str(identifiers))
         return add_number(k, b, identifiers, ret, r);
@@ -96,7 +98,7 @@ static int run_all(struct run *run, bool slim, struct refusal *r)
     return rc;
 }
 
-int query_run(struct core *k, const struct query *q, const struct blueprint *only, bool slim, match_fn fn, void *arg,
+int query_run(struct core *k, struct query *q, const struct blueprint *only, bool slim, match_fn fn, void *arg,
               struct refusal *r)
 {
     struct narrowing n = {0};
@@ -110,6 +112,8 @@ int query_run(struct core *k, const struct query *q, const struct blueprint *onl
         return ignored.status >= 500 ? (*r = ignored, -1) : 0;
     if (n.nothing)
         return 0;
+    if (query_prepare(k, q, r) < 0)
+        return -1;
     if (!only && !n.identifiers.v)
         return (rc = run_all(&run, slim, r)) < 0 ? -1 : 0;
     struct blueprint *b;

@@ -1,5 +1,5 @@
-/* POST /_local/seed: a catalog for a test, written in one transaction: blueprints first (twice over, so that they may refer to each
- * other), then entities in list order, then integrations. Entities may set their owner and instants. */
+/* POST /_local/seed: a catalog for a test, written in one transaction: blueprints first (twice over, so that they may
+ * refer to each other), then entities in list order, then integrations. Entities may set their owner and instants. */
 #include "catalog/integration.h"
 #include "catalog/routes.h"
 #include "catalog/write.h"
@@ -52,8 +52,9 @@ static int seed_bare(struct work *w, struct json in, int64_t client)
         jw_json(&jw, it.val);
     }
     jw_end_obj(&jw);
-    int rc = json_parse(buf_str(&text), &bare, NULL) < 0 ? refuse(&w->r, 500, "internal_error", "cannot rewrite a blueprint")
-                                                         : blueprint_create(w->k, json_root(bare), client, &w->r);
+    int rc = json_parse(buf_str(&text), &bare, NULL) < 0
+                 ? refuse(&w->r, 500, "internal_error", "cannot rewrite a blueprint")
+                 : blueprint_create(w->k, json_root(bare), client, &w->r);
     json_unref(bare);
     buf_done(&text);
     return rc;
@@ -87,7 +88,8 @@ static int seed_entity(struct work *w, struct json in, struct write_options o)
     struct str owner = json_str(json_get_c(in, "$datasource"));
     struct blueprint *b = blueprint_find(w->k, json_str(json_get_c(in, "blueprint")), &w->r);
     struct written done;
-    if (!b || seed_instant(w, in, "createdAt", &o.created_at) < 0 || seed_instant(w, in, "updatedAt", &o.updated_at) < 0)
+    if (!b || seed_instant(w, in, "createdAt", &o.created_at) < 0 ||
+        seed_instant(w, in, "updatedAt", &o.updated_at) < 0)
         return -1;
     if (owner.p && !(o.datasource = dict_put(w->k, w->k->datasources, owner, &w->r)))
         return -1;
@@ -101,7 +103,8 @@ static int seed_entity(struct work *w, struct json in, struct write_options o)
 
 static int seed_entities(struct work *w, struct json list, bool validate, int64_t client, size_t *ret_n)
 {
-    struct write_options o = {.upsert = true, .create_missing = true, .no_checks = !validate, .client = client, .now = core_now(w->k)};
+    struct write_options o = {
+        .upsert = true, .create_missing = true, .no_checks = !validate, .client = client, .now = core_now(w->k)};
     o.datasource = dict_put(w->k, w->k->datasources, w->user_agent, &w->r);
     if (!o.datasource)
         return -1;
@@ -120,8 +123,10 @@ static int seed_entities(struct work *w, struct json list, bool validate, int64_
 static int seed_integrations(struct work *w, struct json list, int64_t client)
 {
     for (struct json_iter it = json_iter(list); json_next(&it);) {
-        if (!json_is_str(json_get_c(it.val, "installationId")) || !json_is_str(json_get_c(it.val, "installationAppType")))
-            return refuse_invalid(&w->r, "\"integrations\" must have 'installationId' and 'installationAppType', both string");
+        if (!json_is_str(json_get_c(it.val, "installationId")) ||
+            !json_is_str(json_get_c(it.val, "installationAppType")))
+            return refuse_invalid(&w->r,
+                                  "\"integrations\" must have 'installationId' and 'installationAppType', both string");
         if (integration_create(w, it.val, client, core_now(w->k)) < 0)
             return -1;
     }

@@ -1,5 +1,6 @@
-/* JSON web tokens, HMAC-SHA256. Only what this server issued is valid, so a token is checked by looking it up; the signature is for
- * those who read it elsewhere, and lets the same text be made again after a restart from (id, client, times) and the key. */
+/* JSON web tokens, HMAC-SHA256. Only what this server issued is valid, so a token is checked by looking it up; the
+ * signature is for those who read it elsewhere, and lets the same text be made again after a restart from (id, client,
+ * times) and the key. */
 #include "catalog/tokens.h"
 
 #include <inttypes.h>
@@ -114,7 +115,8 @@ static struct token *add(struct tokens *t, struct str id, struct str client, int
     return k;
 }
 
-void tokens_load(struct tokens *t, struct str id, struct str client, int64_t issued_us, int64_t expires_us, bool revoked)
+void tokens_load(struct tokens *t, struct str id, struct str client, int64_t issued_us, int64_t expires_us,
+                 bool revoked)
 {
     add(t, id, client, issued_us, expires_us)->revoked = revoked;
 }

@@ -1,6 +1,6 @@
-/* Writing one entity: everything is read and checked first, then everything is written, so that a refused entity leaves no
- * trace and a bulk needs no savepoint per entity. The stored texts list properties and relations in the order of their
- * definitions: a repeated write gives the same bytes, and "unchanged" is usually a comparison of bytes. */
+/* Writing one entity: everything is read and checked first, then everything is written, so that a refused entity leaves
+ * no trace and a bulk needs no savepoint per entity. The stored texts list properties and relations in the order of
+ * their definitions: a repeated write gives the same bytes, and "unchanged" is usually a comparison of bytes. */
 #include "catalog/write.h"
 #include "catalog/refs.h"
 
@@ -22,8 +22,8 @@ struct draft {
     struct written *out;
     bool exists, keep_old; /* keep_old: merging into what exists */
     struct row old;
-    struct json *values;   /* per property: the value to store, or missing */
-    struct json *extra;    /* undefined properties, in keep mode */
+    struct json *values; /* per property: the value to store, or missing */
+    struct json *extra;  /* undefined properties, in keep mode */
     struct str *extra_names;
     size_t nextra;
     struct resolved rel;
@@ -67,7 +67,8 @@ static int identify(struct draft *d)
         return refuse_invalid(d->r, "\"identifier\" must be string");
     d->out->identifier = json_str(id);
     if (!d->o->no_checks && !entity_identifier_ok(d->out->identifier))
-        return refuse_invalid(d->r, "\"identifier\" must be 1 to 1000 letters, digits or @ _ . + : \\ / = ' -, not \"%.*s\"",
+        return refuse_invalid(d->r,
+                              "\"identifier\" must be 1 to 1000 letters, digits or @ _ . + : \\ / = ' -, not \"%.*s\"",
                               (int)(d->out->identifier.n > 200 ? 200 : d->out->identifier.n), d->out->identifier.p);
     return 0;
 }
@@ -80,8 +81,9 @@ static int find_old(struct draft *d)
     d->exists = rc > 0;
     d->keep_old = d->exists && d->o->merge;
     if (d->exists && !d->o->upsert) {
-        refuse(d->r, 409, "identifier_taken", "Entity with identifier \"%.*s\" already exists in the blueprint \"%.*s\"",
-               STR_FMT(d->out->identifier), STR_FMT(d->b->identifier));
+        refuse(d->r, 409, "identifier_taken",
+               "Entity with identifier \"%.*s\" already exists in the blueprint \"%.*s\"", STR_FMT(d->out->identifier),
+               STR_FMT(d->b->identifier));
         return refuse_detail(d->r, "identifier", d->out->identifier);
     }
     if (!d->exists && (d->o->must_exist || d->out->by_query))
@@ -230,7 +232,8 @@ static int pick_properties(struct draft *d)
 
 static int pick_relations(struct draft *d)
 {
-    if (relations_resolve(d->k, d->b, d->out->identifier, json_get_c(d->in, "relations"), d->o, d->a, &d->rel, d->r) < 0)
+    if (relations_resolve(d->k, d->b, d->out->identifier, json_get_c(d->in, "relations"), d->o, d->a, &d->rel, d->r) <
+        0)
         return -1;
     for (size_t i = 0; i < d->b->nrelations; i++) {
         if (!d->b->relations[i].required || d->o->no_checks)
@@ -305,11 +308,12 @@ static bool same(struct str a, struct str b)
 
 static int insert(struct core *k, const struct blueprint *b, struct row *row, struct refusal *r)
 {
-    int rc = q_exec(k, r,
-                    "INSERT INTO entity (blueprint, identifier, datasource, created_at, updated_at, created_by, updated_by,"
-                    " rel, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    "itiiiiitt", b->id, row->identifier, row->datasource, row->created_at, row->updated_at, row->created_by,
-                    row->updated_by, row->rel, row->body);
+    int rc =
+        q_exec(k, r,
+               "INSERT INTO entity (blueprint, identifier, datasource, created_at, updated_at, created_by, updated_by,"
+               " rel, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               "itiiiiitt", b->id, row->identifier, row->datasource, row->created_at, row->updated_at, row->created_by,
+               row->updated_by, row->rel, row->body);
     if (rc == 0)
         row->id = q_last_id(k);
     return rc;
@@ -366,8 +370,8 @@ static int store_existing(struct draft *d)
     if (row->datasource != d->old.datasource &&
         q_exec(d->k, d->r, "UPDATE entity SET datasource = ?2 WHERE id = ?1", "ii", row->id, row->datasource) < 0)
         return -1;
-    return q_exec(d->k, d->r, "UPDATE entity SET updated_at = ?2, updated_by = ?3, rel = ?4, body = ?5 WHERE id = ?1", "iiitt",
-                  row->id, row->updated_at, row->updated_by, row->rel, row->body);
+    return q_exec(d->k, d->r, "UPDATE entity SET updated_at = ?2, updated_by = ?3, rel = ?4, body = ?5 WHERE id = ?1",
+                  "iiitt", row->id, row->updated_at, row->updated_by, row->rel, row->body);
 }
 
 static int store(struct draft *d)
@@ -396,7 +400,9 @@ static int write_draft(struct draft *d)
         .blueprint = d->b->id,
         .identifier = d->out->identifier,
         .datasource = o->datasource,
-        .created_at = d->exists && !o->created_at ? d->old.created_at : o->created_at ? o->created_at : o->now,
+        .created_at = d->exists && !o->created_at ? d->old.created_at
+                      : o->created_at             ? o->created_at
+                                                  : o->now,
         .updated_at = o->updated_at ? o->updated_at : o->now,
         .created_by = d->exists ? d->old.created_by : o->client,
         .updated_by = o->client,
@@ -408,8 +414,8 @@ static int write_draft(struct draft *d)
     return o->validate_only ? 0 : store(d);
 }
 
-int entity_write(struct core *k, const struct blueprint *b, struct json in, const struct write_options *o, struct arena *a,
-                 struct written *ret, struct refusal *r)
+int entity_write(struct core *k, const struct blueprint *b, struct json in, const struct write_options *o,
+                 struct arena *a, struct written *ret, struct refusal *r)
 {
     *ret = (struct written){0};
     struct draft d = {.k = k, .b = b, .in = in, .o = o, .a = a, .r = r, .out = ret};

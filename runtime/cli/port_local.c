@@ -1,5 +1,5 @@
-/* port-local: the catalog as a server of its own (port-api P-212 to P-217). Flags fill catalog_opts; PORT_LOCAL_* variables mirror them
- * and flags win. Standard output carries exactly one line, when the server is ready. */
+/* port-local: the catalog as a server of its own (port-api P-212 to P-217). Flags fill catalog_opts; PORT_LOCAL_*
+ * variables mirror them and flags win. Standard output carries exactly one line, when the server is ready. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@
 enum flag_kind { FLAG_TEXT, FLAG_NUMBER, FLAG_LIST, FLAG_SWITCH };
 
 struct flags {
-    const char *listen, *db, *public_url, *auth, *unknown, *journal_bodies, *durability, *seed, *admin_token, *org_id, *latency, *rate_limit;
+    const char *listen, *db, *public_url, *auth, *unknown, *journal_bodies, *durability, *seed, *admin_token, *org_id,
+        *latency, *rate_limit;
     long token_ttl, journal, fault_seed;
     bool no_control, strict, strict_bulk, strict_teams;
     const char *clients[LIST_MAX + 1], *faults[LIST_MAX + 2], *feature_flags[LIST_MAX + 1];
@@ -59,8 +60,8 @@ static int usage(FILE *out)
 {
     fprintf(out, "usage: port-local");
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        fprintf(out, " [--%s%s%s]%s", table[i].name, table[i].argument ? " " : "", table[i].argument ? table[i].argument : "",
-                table[i].kind == FLAG_LIST ? "..." : "");
+        fprintf(out, " [--%s%s%s]%s", table[i].name, table[i].argument ? " " : "",
+                table[i].argument ? table[i].argument : "", table[i].kind == FLAG_LIST ? "..." : "");
     fprintf(out, "\n");
     return 2;
 }
@@ -116,7 +117,8 @@ static int read_arguments(int argc, char **argv)
         }
         size_t n = strcspn(name, "=");
         for (size_t f = 0; f < ARRAY_LEN(table); f++)
-            if (n > 2 && !strncmp(name, "--", 2) && strlen(table[f].name) == n - 2 && !strncmp(name + 2, table[f].name, n - 2))
+            if (n > 2 && !strncmp(name, "--", 2) && strlen(table[f].name) == n - 2 &&
+                !strncmp(name + 2, table[f].name, n - 2))
                 found = &table[f];
         if (!found) {
             fprintf(stderr, "port-local: unknown argument \"%s\"\n", name);
@@ -163,8 +165,10 @@ static int check_exposure(const char *host)
         return 0;
     if (flags.auth && (flags.admin_token || flags.no_control))
         return 0;
-    fprintf(stderr, "port-local: listening on %s, which others can reach, needs --auth and either --admin-token or --no-control\n",
-            host);
+    fprintf(
+        stderr,
+        "port-local: listening on %s, which others can reach, needs --auth and either --admin-token or --no-control\n",
+        host);
     return -1;
 }
 

@@ -1,11 +1,12 @@
-/* One thread per database file. The loop thread (or any other) appends jobs to a queue; the database thread takes them in
- * order. Consecutive writing jobs that wait at the same time share one transaction: each runs in a savepoint, so that a
- * failing one is rolled back alone, and all their `done`s are posted after the common COMMIT. If the COMMIT itself fails,
- * every job of the group gets its error. A group is cut at GROUP_MAX jobs so that the first one does not wait for ever.
+/* One thread per database file. The loop thread (or any other) appends jobs to a queue; the database thread takes them
+ * in order. Consecutive writing jobs that wait at the same time share one transaction: each runs in a savepoint, so
+ * that a failing one is rolled back alone, and all their `done`s are posted after the common COMMIT. If the COMMIT
+ * itself fails, every job of the group gets its error. A group is cut at GROUP_MAX jobs so that the first one does not
+ * wait for ever.
  *
- * Finished jobs go into an outbox, which one posted call empties on the loop thread: a group costs one wake-up. The outbox
- * outlives the database when that call is still on its way while db_close runs; db_close itself empties it, so that no
- * `done` runs later. */
+ * Finished jobs go into an outbox, which one posted call empties on the loop thread: a group costs one wake-up. The
+ * outbox outlives the database when that call is still on its way while db_close runs; db_close itself empties it, so
+ * that no `done` runs later. */
 #define LOG_GROUP "store.db"
 #include "store/db.h"
 
@@ -47,7 +48,7 @@ struct db {
     pthread_cond_t wake;
     struct db_job *head, **tail;
     size_t length;
-    bool closing, ended; /* ended: the thread is gone */
+    bool closing, ended;  /* ended: the thread is gone */
     struct cached *stmts; /* open addressing by address */
     size_t nstmts, cap;
 };
@@ -117,9 +118,9 @@ struct outbox {
     struct loop *loop;
     pthread_mutex_t mutex;
     struct db_job *head, **tail;
-    bool posted;     /* a call of outbox_empty is on its way */
-    bool emptying;   /* one is running */
-    bool abandoned;  /* the database is closed */
+    bool posted;    /* a call of outbox_empty is on its way */
+    bool emptying;  /* one is running */
+    bool abandoned; /* the database is closed */
 };
 
 static struct outbox *outbox_new(struct loop *l)
@@ -271,7 +272,7 @@ void db_submit(struct db *d, struct db_job *job)
     job->next = NULL;
     if (job->done)
         loop_hold(d->loop); /* the loop stays alive until the answer is there */
-    if (d->ended) { /* submitted by a `done` that db_close runs */
+    if (d->ended) {         /* submitted by a `done` that db_close runs */
         job->err = (struct err){0};
         ERR(&job->err, ERR_CANCELLED, "the database is closed");
         hand_back(d, job);
@@ -362,7 +363,8 @@ static int make_folder(const char *path, struct err *e)
     return rc;
 }
 
-/* The lock is an flock on FILE.lock, which holds the owner's pid for the message; the kernel drops it when the owner dies. */
+/* The lock is an flock on FILE.lock, which holds the owner's pid for the message; the kernel drops it when the owner
+ * dies. */
 static int take_lock(struct db *d, const char *path, struct err *e)
 {
     d->lock_path = xasprintf("%s.lock", path);
@@ -374,7 +376,8 @@ static int take_lock(struct db *d, const char *path, struct err *e)
         ssize_t n = read(d->lock_fd, owner, sizeof(owner) - 1);
         owner[n > 0 ? n : 0] = 0;
         owner[strcspn(owner, "\n")] = 0;
-        return ERR(e, ERR_BUSY, "%s is in use by process %s; stop it or choose another file", path, *owner ? owner : "?");
+        return ERR(e, ERR_BUSY, "%s is in use by process %s; stop it or choose another file", path,
+                   *owner ? owner : "?");
     }
     int n = snprintf(owner, sizeof(owner), "%ld\n", (long)getpid());
     if (ftruncate(d->lock_fd, 0) < 0 || write(d->lock_fd, owner, (size_t)n) != n)
@@ -401,17 +404,20 @@ static int migrate(struct db *d, const struct db_opts *o, struct err *e)
     if (read_int(d->h, "PRAGMA user_version", &version, e) < 0 || read_int(d->h, "PRAGMA application_id", &app, e) < 0)
         return err_wrap(e, "%s is no database of ours", o->path);
     if (version > known)
-        return ERR(e, ERR_CONFIG, "%s was written by a newer version (schema %d, this one knows %d); nothing was changed",
-                   o->path, version, known);
+        return ERR(e, ERR_CONFIG,
+                   "%s was written by a newer version (schema %d, this one knows %d); nothing was changed", o->path,
+                   version, known);
     if (o->application_id && app != o->application_id && (app != 0 || version != 0))
-        return ERR(e, ERR_CONFIG, "%s is another program's database (application id %d); choose another file", o->path, app);
+        return ERR(e, ERR_CONFIG, "%s is another program's database (application id %d); choose another file", o->path,
+                   app);
     if (o->read_only && version < known)
-        return ERR(e, ERR_CONFIG, "%s has an older schema (%d of %d); open it once for writing", o->path, version, known);
+        return ERR(e, ERR_CONFIG, "%s has an older schema (%d of %d); open it once for writing", o->path, version,
+                   known);
     char sql[64];
     for (; version < known; version++) {
         snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", version + 1);
-        if (exec(d->h, "BEGIN IMMEDIATE", e) < 0 || exec(d->h, o->migrations[version], e) < 0 || exec(d->h, sql, e) < 0 ||
-            exec(d->h, "COMMIT", e) < 0)
+        if (exec(d->h, "BEGIN IMMEDIATE", e) < 0 || exec(d->h, o->migrations[version], e) < 0 ||
+            exec(d->h, sql, e) < 0 || exec(d->h, "COMMIT", e) < 0)
             return err_wrap(e, "%s: bringing the schema to version %d", o->path, version + 1);
     }
     snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", o->application_id);

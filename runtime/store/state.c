@@ -1,8 +1,9 @@
 /* The state file: small values and ordered lists in one SQLite database.
  *
- * All writes of one turn of the loop travel to the database's thread as one job (a batch of operations kept in order), so
- * that failing a thousand entities costs one commit. Reads first send what is pending, which keeps the order a caller sees
- * equal to the order of its calls. A batch that fails is logged once and remembered: the next read reports it. */
+ * All writes of one turn of the loop travel to the database's thread as one job (a batch of operations kept in order),
+ * so that failing a thousand entities costs one commit. Reads first send what is pending, which keeps the order a
+ * caller sees equal to the order of its calls. A batch that fails is logged once and remembered: the next read reports
+ * it. */
 #define LOG_GROUP "store.state"
 #include "store/state.h"
 
@@ -69,8 +70,8 @@ static char *file_name(const char *dir, const char *identifier, const char *targ
     struct buf name;
     buf_init(&name, BUF_NO_LIMIT);
     for (const char *p = identifier; *p && name.n < 100; p++) {
-        bool safe = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_' ||
-                    (*p == '.' && name.n);
+        bool safe = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+                    *p == '_' || (*p == '.' && name.n);
         buf_addc(&name, safe ? *p : '_');
     }
     struct hash128 h;
@@ -100,8 +101,8 @@ static int count_run(struct db *d, sqlite3 *h, struct db_job *job)
     return 0;
 }
 
-int state_open(struct loop *l, const char *dir, const char *identifier, const char *target, struct state **ret, bool *ret_new,
-               struct err *e)
+int state_open(struct loop *l, const char *dir, const char *identifier, const char *target, struct state **ret,
+               bool *ret_new, struct err *e)
 {
     char *folder = dir ? xstrdup(dir) : default_dir();
     struct state *s = xcalloc(1, sizeof(*s));
@@ -205,7 +206,8 @@ static void flush_turn(void *arg)
     flush(s);
 }
 
-static void add_op(struct state *s, enum op_kind kind, const char *space, const char *key, struct key128 id, struct str text)
+static void add_op(struct state *s, enum op_kind kind, const char *space, const char *key, struct key128 id,
+                   struct str text)
 {
     struct op *op = xmalloc(sizeof(*op) + text.n + 1);
     *op = (struct op){.kind = kind, .space = xstrdup(space), .key = key ? xstrdup(key) : NULL, .id = id, .n = text.n};

@@ -1,5 +1,5 @@
-/* support.h: a catalog in this process and a client that waits. Every answer is kept until stop_catalog, so that tests may look at
- * several. */
+/* support.h: a catalog in this process and a client that waits. Every answer is kept until stop_catalog, so that tests
+ * may look at several. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -195,14 +195,15 @@ static inline void make_blueprints(struct fixture *t)
     expect(t, 201, "POST", "/v1/blueprints",
            "{\"identifier\":\"crew\",\"title\":\"Crew\",\"schema\":{\"properties\":{"
            "\"mail\":{\"type\":\"string\",\"format\":\"email\"},\"size\":{\"type\":\"number\",\"default\":1}}}}");
-    expect(t, 201, "POST", "/v1/blueprints",
-           "{\"identifier\":\"dock\",\"title\":\"Dock\",\"schema\":{\"properties\":{"
-           "\"lang\":{\"type\":\"string\",\"enum\":[\"c\",\"lua\"]},\"stars\":{\"type\":\"number\",\"minimum\":0},"
-           "\"live\":{\"type\":\"boolean\"},\"home\":{\"type\":\"string\",\"format\":\"url\"},"
-           "\"seen\":{\"type\":\"string\",\"format\":\"date-time\"},"
-           "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":3},\"meta\":{\"type\":\"object\"}},"
-           "\"required\":[\"lang\"]},\"relations\":{\"owner\":{\"target\":\"crew\"},"
-           "\"uses\":{\"target\":\"dock\",\"many\":true}}}");
+    expect(
+        t, 201, "POST", "/v1/blueprints",
+        "{\"identifier\":\"dock\",\"title\":\"Dock\",\"schema\":{\"properties\":{"
+        "\"lang\":{\"type\":\"string\",\"enum\":[\"c\",\"lua\"]},\"stars\":{\"type\":\"number\",\"minimum\":0},"
+        "\"live\":{\"type\":\"boolean\"},\"home\":{\"type\":\"string\",\"format\":\"url\"},"
+        "\"seen\":{\"type\":\"string\",\"format\":\"date-time\"},"
+        "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":3},\"meta\":{\"type\":\"object\"}},"
+        "\"required\":[\"lang\"]},\"relations\":{\"owner\":{\"target\":\"crew\"},"
+        "\"uses\":{\"target\":\"dock\",\"many\":true}}}");
     expect(t, 201, "POST", "/v1/blueprints",
            "{\"identifier\":\"berth\",\"title\":\"Berth\",\"schema\":{\"properties\":{}},"
            "\"relations\":{\"dock\":{\"target\":\"dock\",\"required\":true}}}");

@@ -27,7 +27,8 @@ static void test_bad_credentials(void **state)
     expect_message(t, "clientSecret");
     expect_error(t, 422, "invalid_request", "POST", "/v1/auth/access_token", "{\"clientId\":1,\"clientSecret\":\"x\"}");
     expect_error(t, 400, "invalid_request", "POST", "/v1/auth/access_token", "{\"clientId\":");
-    expect_error(t, 401, "invalid_credentials", "POST", "/v1/auth/access_token", "{\"clientId\":\"\",\"clientSecret\":\"\"}");
+    expect_error(t, 401, "invalid_credentials", "POST", "/v1/auth/access_token",
+                 "{\"clientId\":\"\",\"clientSecret\":\"\"}");
 }
 
 static void test_fixed_auth(void **state)
@@ -35,7 +36,8 @@ static void test_fixed_auth(void **state)
     static const char *const clients[] = {"acme:s3", NULL};
     (void)state;
     struct fixture *t = start_catalog(&(struct catalog_opts){.auth = "fixed", .clients = clients});
-    expect_error(t, 401, "invalid_credentials", "POST", "/v1/auth/access_token", "{\"clientId\":\"acme\",\"clientSecret\":\"no\"}");
+    expect_error(t, 401, "invalid_credentials", "POST", "/v1/auth/access_token",
+                 "{\"clientId\":\"acme\",\"clientSecret\":\"no\"}");
     get_token(t, "acme");
     expect(t, 200, "GET", "/v1/organization", NULL);
     stop_catalog(t);

@@ -1,4 +1,5 @@
-/* Values against definitions and the alphabets of identifiers, without a server: port-api P-95, P-114, P-127 to P-133. */
+/* Values against definitions and the alphabets of identifiers, without a server: port-api P-95, P-114, P-127 to P-133.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +14,10 @@
 static void test_identifiers(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "A-1_@.+:\\/='x", "Größe", "日本", "..."}, *const bad[] = {"", ".", "..", "a b", "a#", "a%",
-                                       "(a)", "a,b", "a&b", "a~", "a*", "a|b", "a\xF0\x9F\x98\x80", "٣", "a\tb"};
+    static const char *const
+        good[] = {"a", "A-1_@.+:\\/='x", "Größe", "日本", "..."},
+        *const bad[] = {
+            "", ".", "..", "a b", "a#", "a%", "(a)", "a,b", "a&b", "a~", "a*", "a|b", "a\xF0\x9F\x98\x80", "٣", "a\tb"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         assert_true(entity_identifier_ok(str_of(good[i])));
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -42,19 +45,32 @@ static void test_formats(void **state)
         const char *text;
         bool ok;
     } cases[] = {
-        {FORMAT_DATE_TIME, "2025-01-02T03:04:05Z", true},          {FORMAT_DATE_TIME, "2025-01-02t03:04:05.1234567890123+02:00", true},
-        {FORMAT_DATE_TIME, "2024-02-29 23:59:59+0530", true},      {FORMAT_DATE_TIME, "2025-02-29T00:00:00Z", false},
-        {FORMAT_DATE_TIME, "2025-01-02", false},                   {FORMAT_DATE_TIME, "2025-01-02T03:04:05", false},
-        {FORMAT_DATE_TIME, "2025-01-02T03:04Z", false},            {FORMAT_DATE_TIME, "2025-13-02T03:04:05Z", false},
-        {FORMAT_DATE_TIME, "2025-01-02T24:04:05Z", false},         {FORMAT_DATE_TIME, "2025-01-02T03:04:05.Z", false},
-        {FORMAT_DATE_TIME, "2025-01-02T03:04:05Zx", false},        {FORMAT_DATE_TIME, "", false},
-        {FORMAT_URL, "https://x.io/a?b#c", true},                  {FORMAT_URL, "git+ssh://host", true},
-        {FORMAT_URL, "x.io", false},                               {FORMAT_URL, "http://", false},
-        {FORMAT_URL, "http://a b", false},                         {FORMAT_URL, "1a://x", false},
-        {FORMAT_EMAIL, "a@b", true},                               {FORMAT_EMAIL, "a@b@c", false},
-        {FORMAT_EMAIL, "@b", false},                               {FORMAT_EMAIL, "a @b", false},
-        {FORMAT_IPV4, "127.0.0.1", true},                          {FORMAT_IPV4, "1.2.3", false},
-        {FORMAT_IPV6, "::1", true},                                {FORMAT_IPV6, "127.0.0.1", false},
+        {FORMAT_DATE_TIME, "2025-01-02T03:04:05Z", true},
+        {FORMAT_DATE_TIME, "2025-01-02t03:04:05.1234567890123+02:00", true},
+        {FORMAT_DATE_TIME, "2024-02-29 23:59:59+0530", true},
+        {FORMAT_DATE_TIME, "2025-02-29T00:00:00Z", false},
+        {FORMAT_DATE_TIME, "2025-01-02", false},
+        {FORMAT_DATE_TIME, "2025-01-02T03:04:05", false},
+        {FORMAT_DATE_TIME, "2025-01-02T03:04Z", false},
+        {FORMAT_DATE_TIME, "2025-13-02T03:04:05Z", false},
+        {FORMAT_DATE_TIME, "2025-01-02T24:04:05Z", false},
+        {FORMAT_DATE_TIME, "2025-01-02T03:04:05.Z", false},
+        {FORMAT_DATE_TIME, "2025-01-02T03:04:05Zx", false},
+        {FORMAT_DATE_TIME, "", false},
+        {FORMAT_URL, "https://x.io/a?b#c", true},
+        {FORMAT_URL, "git+ssh://host", true},
+        {FORMAT_URL, "x.io", false},
+        {FORMAT_URL, "http://", false},
+        {FORMAT_URL, "http://a b", false},
+        {FORMAT_URL, "1a://x", false},
+        {FORMAT_EMAIL, "a@b", true},
+        {FORMAT_EMAIL, "a@b@c", false},
+        {FORMAT_EMAIL, "@b", false},
+        {FORMAT_EMAIL, "a @b", false},
+        {FORMAT_IPV4, "127.0.0.1", true},
+        {FORMAT_IPV4, "1.2.3", false},
+        {FORMAT_IPV6, "::1", true},
+        {FORMAT_IPV6, "127.0.0.1", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         if (format_matches(cases[i].f, str_of(cases[i].text)) != cases[i].ok)
@@ -94,11 +110,13 @@ static void test_values(void **state)
         {"{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}}", "[\"a\",\"c\"]", false},
         {"{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"k\"]}}", "[{\"k\":1},{}]", false},
         {"{\"type\":\"string\",\"format\":\"made-up\"}", "\"x\"", true},
-        {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\"}},\"required\":[\"a\"]}", "{\"a\":1,\"z\":2}", true},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\"}},\"required\":[\"a\"]}", "{\"a\":1,\"z\":2}",
+         true},
         {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\"}},\"required\":[\"a\"]}", "{}", false},
         {"{\"type\":\"object\",\"properties\":{\"a\":{}},\"additionalProperties\":false}", "{\"z\":2}", false},
         {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}", "{\"z\":2}", false},
-        {"{\"type\":\"object\",\"patternProperties\":{\"^x\":{\"type\":\"string\"}},\"additionalProperties\":false}", "{\"xa\":\"1\"}", true},
+        {"{\"type\":\"object\",\"patternProperties\":{\"^x\":{\"type\":\"string\"}},\"additionalProperties\":false}",
+         "{\"xa\":\"1\"}", true},
         {"{\"type\":\"object\",\"format\":\"labeled-url\"}", "{\"url\":\"https://x\",\"displayText\":\"t\"}", true},
         {"{\"type\":\"object\",\"format\":\"labeled-url\"}", "{\"url\":\"x\"}", false},
     };

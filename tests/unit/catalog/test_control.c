@@ -17,7 +17,8 @@ static void test_journal(void **state)
 {
     struct fixture *t = *state;
     expect(t, 200, "DELETE", "/_local/journal", NULL);
-    expect(t, 200, "POST", BULK, "{\"entities\":[{\"identifier\":\"x\",\"properties\":{\"lang\":\"c\"},\"relations\":{\"owner\":\"red\"}}]}");
+    expect(t, 200, "POST", BULK,
+           "{\"entities\":[{\"identifier\":\"x\",\"properties\":{\"lang\":\"c\"},\"relations\":{\"owner\":\"red\"}}]}");
     struct json e = newest(t);
     expect_text(e, "route", "\"E-31\"");
     expect_text(e, "method", "\"POST\"");
@@ -31,8 +32,9 @@ static void test_journal(void **state)
                 "{\"created\":1,\"updated\":0,\"unchanged\":0,\"deleted\":0,\"cascaded\":0,\"failed\":0,\"bare\":1}");
     assert_non_null(strstr(t->headers, "application/json"));
     expect_missing(e, "requestBody");
-    expect(t, 200, "POST", BULK, "{\"entities\":[{\"identifier\":\"x\",\"properties\":{\"lang\":\"c\"}},"
-                                 "{\"identifier\":\"x\",\"properties\":{\"lang\":\"lua\"}}]}");
+    expect(t, 200, "POST", BULK,
+           "{\"entities\":[{\"identifier\":\"x\",\"properties\":{\"lang\":\"c\"}},"
+           "{\"identifier\":\"x\",\"properties\":{\"lang\":\"lua\"}}]}");
     e = newest(t);
     expect_text(e, "effects.unchanged", "1");
     expect_text(e, "effects.updated", "1");
@@ -46,10 +48,12 @@ static void test_journal(void **state)
     expect_text(e, "error", "\"not_found\"");
     expect(t, 200, "DELETE", "/v1/blueprints/dock/entities/x", NULL);
     expect_text(newest(t), "effects.deleted", "1");
-    struct json all = expect(t, 200, "GET", "/_local/journal?route=E-31&method=POST&status=200&userAgent=acme-prod", NULL);
+    struct json all =
+        expect(t, 200, "GET", "/_local/journal?route=E-31&method=POST&status=200&userAgent=acme-prod", NULL);
     assert_int_equal(json_len(at(all, "entries")), 2);
     int64_t first = 0, second = 0;
-    assert_true(json_int64(at(all, "entries.0.seq"), &first) && json_int64(at(all, "entries.1.seq"), &second) && first < second);
+    assert_true(json_int64(at(all, "entries.0.seq"), &first) && json_int64(at(all, "entries.1.seq"), &second) &&
+                first < second);
     char *since = xasprintf("/_local/journal?since=%lld", (long long)second);
     assert_int_equal(json_len(at(expect(t, 200, "GET", since, NULL), "entries")), 3);
     free(since);
@@ -115,8 +119,9 @@ static void test_status_fault(void **state)
     struct json f = expect(t, 200, "GET", "/_local/faults/s", NULL);
     expect_text(f, "fault.hits", "2");
     expect_text(f, "fault.remaining", "0");
-    expect(t, 200, "PUT", "/_local/faults/s", "{\"match\":{\"route\":\"E-2\"},\"action\":{\"type\":\"status\",\"status\":500,"
-                                              "\"error\":\"odd\",\"message\":\"m\",\"headers\":{\"x-a\":\"b\"}}}");
+    expect(t, 200, "PUT", "/_local/faults/s",
+           "{\"match\":{\"route\":\"E-2\"},\"action\":{\"type\":\"status\",\"status\":500,"
+           "\"error\":\"odd\",\"message\":\"m\",\"headers\":{\"x-a\":\"b\"}}}");
     expect_error(t, 500, "odd", "GET", "/v1/organization", NULL);
     assert_non_null(strcasestr(t->headers, "x-a: b"));
     expect(t, 200, "DELETE", "/_local/faults/s", NULL);
@@ -131,12 +136,18 @@ static void test_matching(void **state)
         const char *match;
         int status;
     } cases[] = {
-        {"{\"blueprint\":\"do*\"}", 418},         {"{\"blueprint\":\"crew\"}", 200},
-        {"{\"userAgent\":\"acme-prod\"}", 418},   {"{\"userAgent\":\"acme-dev\"}", 200},
-        {"{\"bodyContains\":\"\\\"x\\\"\"}", 418}, {"{\"bodyContains\":\"zebra\"}", 200},
-        {"{\"path\":\"/v1/**\"}", 418},           {"{\"path\":\"/v1/*\"}", 200},
-        {"{\"route\":\"E-31\",\"method\":\"POST\"}", 418}, {"{\"route\":\"E-31\",\"method\":\"GET\"}", 200},
-        {"{\"identifier\":\"x\"}", 418},          {"{\"identifier\":\"y*\"}", 200},
+        {"{\"blueprint\":\"do*\"}", 418},
+        {"{\"blueprint\":\"crew\"}", 200},
+        {"{\"userAgent\":\"acme-prod\"}", 418},
+        {"{\"userAgent\":\"acme-dev\"}", 200},
+        {"{\"bodyContains\":\"\\\"x\\\"\"}", 418},
+        {"{\"bodyContains\":\"zebra\"}", 200},
+        {"{\"path\":\"/v1/**\"}", 418},
+        {"{\"path\":\"/v1/*\"}", 200},
+        {"{\"route\":\"E-31\",\"method\":\"POST\"}", 418},
+        {"{\"route\":\"E-31\",\"method\":\"GET\"}", 200},
+        {"{\"identifier\":\"x\"}", 418},
+        {"{\"identifier\":\"y*\"}", 200},
         {"{}", 418},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -154,7 +165,8 @@ static void test_every(void **state)
 {
     struct fixture *t = *state;
     char seen[8] = "";
-    add_fault(t, "{\"match\":{\"route\":\"E-2\"},\"when\":{\"every\":3,\"count\":0},\"action\":{\"type\":\"status\",\"status\":502}}");
+    add_fault(t, "{\"match\":{\"route\":\"E-2\"},\"when\":{\"every\":3,\"count\":0},\"action\":{\"type\":\"status\","
+                 "\"status\":502}}");
     for (int i = 0; i < 7; i++) {
         call(t, "GET", "/v1/organization", NULL);
         seen[i] = t->status == 502 ? 'x' : '.';
@@ -179,7 +191,9 @@ static void test_reset_and_lost_answers(void **state)
     expect_text(e, "committed", "true");
     expect_text(e, "effects.created", "1");
     expect_text(expect(t, 200, "POST", BULK, ONE), "entities.0.created", "false");
-    add_fault(t, "{\"match\":{\"route\":\"E-31\"},\"action\":{\"type\":\"commitThenFail\",\"with\":\"status\",\"status\":504}}");
+    add_fault(
+        t,
+        "{\"match\":{\"route\":\"E-31\"},\"action\":{\"type\":\"commitThenFail\",\"with\":\"status\",\"status\":504}}");
     expect(t, 504, "POST", BULK, "{\"entities\":[{\"identifier\":\"y\",\"properties\":{\"lang\":\"c\"}}]}");
     expect(t, 200, "GET", "/v1/blueprints/dock/entities/y", NULL);
 }
@@ -202,7 +216,8 @@ static void test_latency(void **state)
 static void test_tokens_and_limits(void **state)
 {
     struct fixture *t = *state;
-    add_fault(t, "{\"match\":{\"route\":\"E-31\"},\"action\":{\"type\":\"rateLimit\",\"retryAfter\":2,\"headers\":\"retryAfter\"}}");
+    add_fault(t, "{\"match\":{\"route\":\"E-31\"},\"action\":{\"type\":\"rateLimit\",\"retryAfter\":2,\"headers\":"
+                 "\"retryAfter\"}}");
     expect_error(t, 429, "rate_limit_exceeded", "POST", BULK, ONE);
     assert_non_null(strcasestr(t->headers, "retry-after: 2"));
     assert_null(strcasestr(t->headers, "x-ratelimit"));
@@ -214,10 +229,12 @@ static void test_tokens_and_limits(void **state)
     int64_t left;
     assert_true(json_int64(at(t->root, "expiresIn"), &left) && left <= 5);
     expect(t, 200, "POST", BULK, ONE);
-    add_fault(t, "{\"match\":{\"route\":\"E-31\"},\"action\":{\"type\":\"bulkPartial\",\"failEvery\":2,\"statusCode\":404,"
-                 "\"error\":\"not_found\"}}");
-    struct json r = expect(t, 207, "POST", BULK, "{\"entities\":[{\"identifier\":\"p\",\"properties\":{\"lang\":\"c\"}},"
-                                                 "{\"identifier\":\"q\",\"properties\":{\"lang\":\"c\"}}]}");
+    add_fault(t,
+              "{\"match\":{\"route\":\"E-31\"},\"action\":{\"type\":\"bulkPartial\",\"failEvery\":2,\"statusCode\":404,"
+              "\"error\":\"not_found\"}}");
+    struct json r = expect(t, 207, "POST", BULK,
+                           "{\"entities\":[{\"identifier\":\"p\",\"properties\":{\"lang\":\"c\"}},"
+                           "{\"identifier\":\"q\",\"properties\":{\"lang\":\"c\"}}]}");
     expect_text(r, "errors.0.identifier", "\"q\"");
     expect_text(r, "errors.0.error", "\"not_found\"");
     expect(t, 404, "GET", "/v1/blueprints/dock/entities/q", NULL);
@@ -227,9 +244,13 @@ static void test_bad_faults(void **state)
 {
     struct fixture *t = *state;
     static const char *const bad[] = {
-        "{}", "{\"action\":{\"type\":\"explode\"}}", "{\"action\":{\"type\":\"status\"}}",
-        "{\"action\":{\"type\":\"status\",\"status\":9}}", "{\"match\":{\"metod\":\"GET\"},\"action\":{\"type\":\"reset\"}}",
-        "{\"when\":{\"count\":-1},\"action\":{\"type\":\"reset\"}}", "{\"action\":{\"type\":\"reset\",\"at\":\"midBody\"}}",
+        "{}",
+        "{\"action\":{\"type\":\"explode\"}}",
+        "{\"action\":{\"type\":\"status\"}}",
+        "{\"action\":{\"type\":\"status\",\"status\":9}}",
+        "{\"match\":{\"metod\":\"GET\"},\"action\":{\"type\":\"reset\"}}",
+        "{\"when\":{\"count\":-1},\"action\":{\"type\":\"reset\"}}",
+        "{\"action\":{\"type\":\"reset\",\"at\":\"midBody\"}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         expect_error(t, 422, "invalid_request", "POST", "/_local/faults", bad[i]);
@@ -237,9 +258,11 @@ static void test_bad_faults(void **state)
 
 static void test_command_line_faults(void **state)
 {
-    static const char *const faults[] = {"GET /v1/organization status=503,count=1,retryAfter=7", "* /v1/blueprints/** reset,after=1,count=0",
+    static const char *const faults[] = {"GET /v1/organization status=503,count=1,retryAfter=7",
+                                         "* /v1/blueprints/** reset,after=1,count=0",
                                          "POST /v1/integration commitThenFail=status,status=502", NULL};
-    static const char *const bad[] = {"GET", "GET /x", "GET /x statos=5", "GET /x status=abc", "GET /x rateLimit=1", "GET /x count=1"};
+    static const char *const bad[] = {
+        "GET", "GET /x", "GET /x statos=5", "GET /x status=abc", "GET /x rateLimit=1", "GET /x count=1"};
     (void)state;
     struct fixture *t = start_catalog(&(struct catalog_opts){.faults = faults});
     get_token(t, "acme");
@@ -255,7 +278,8 @@ static void test_command_line_faults(void **state)
         const char *list[] = {bad[i], NULL};
         struct catalog *c = NULL;
         struct err e = {0};
-        assert_int_equal(catalog_start(t->loop, &(struct catalog_opts){.file = ":memory:", .faults = list}, &c, &e), ERR_INVAL);
+        assert_int_equal(catalog_start(t->loop, &(struct catalog_opts){.file = ":memory:", .faults = list}, &c, &e),
+                         ERR_INVAL);
         assert_non_null(strstr(e.msg, bad[i]));
     }
     stop_catalog(t);
@@ -276,21 +300,25 @@ static void test_rate_limit(void **state)
     expect(t, 200, "GET", "/v1/organization", NULL);
     struct catalog *c = NULL;
     struct err e = {0};
-    assert_int_equal(catalog_start(t->loop, &(struct catalog_opts){.file = ":memory:", .rate_limit = "many"}, &c, &e), ERR_INVAL);
+    assert_int_equal(catalog_start(t->loop, &(struct catalog_opts){.file = ":memory:", .rate_limit = "many"}, &c, &e),
+                     ERR_INVAL);
     stop_catalog(t);
 }
 
 static void test_strict(void **state)
 {
     (void)state;
-    struct fixture *t = start_catalog(&(struct catalog_opts){.strict = true, .strict_bulk = true, .strict_teams = true});
+    struct fixture *t =
+        start_catalog(&(struct catalog_opts){.strict = true, .strict_bulk = true, .strict_teams = true});
     get_token(t, "acme");
     make_blueprints(t);
     expect(t, 422, "POST", "/v1/blueprints",
-           "{\"identifier\":\"e\",\"title\":\"E\",\"schema\":{\"properties\":{\"x\":{\"type\":\"enum\",\"enum\":[\"a\"]}}}}");
+           "{\"identifier\":\"e\",\"title\":\"E\",\"schema\":{\"properties\":{\"x\":{\"type\":\"enum\",\"enum\":[\"a\"]"
+           "}}}}");
     expect_error(t, 422, "has_dependents", "DELETE", "/v1/blueprints/crew", NULL);
-    expect_error(t, 422, "invalid_request", "POST", BULK,
-                 "{\"entities\":[{\"identifier\":\"ok\",\"properties\":{\"lang\":\"c\"}},{\"identifier\":\"not ok\"}]}");
+    expect_error(
+        t, 422, "invalid_request", "POST", BULK,
+        "{\"entities\":[{\"identifier\":\"ok\",\"properties\":{\"lang\":\"c\"}},{\"identifier\":\"not ok\"}]}");
     struct json e = newest(t);
     expect_text(e, "effects.created", "0");
     expect_text(e, "effects.failed", "1");
@@ -309,14 +337,17 @@ static void test_strict(void **state)
 static void test_seed(void **state)
 {
     struct fixture *t = *state;
-    expect(t, 200, "POST", "/_local/seed",
-           "{\"organization\":{\"featureFlags\":[\"F\"]},"
-           "\"blueprints\":[{\"identifier\":\"a\",\"title\":\"A\",\"schema\":{\"properties\":{\"n\":{\"type\":\"number\"}}},"
-           "\"relations\":{\"b\":{\"target\":\"b\"}}},{\"identifier\":\"b\",\"title\":\"B\",\"schema\":{\"properties\":{}},"
-           "\"relations\":{\"a\":{\"target\":\"a\"}}}],"
-           "\"entities\":[{\"blueprint\":\"a\",\"identifier\":\"x\",\"properties\":{\"n\":1},\"relations\":{\"b\":\"y\"},"
-           "\"$datasource\":\"port-ocean/t/1/i/exporter\",\"updatedAt\":\"2020-01-02T03:04:05.678Z\"}],"
-           "\"integrations\":[{\"installationId\":\"i\",\"installationAppType\":\"t\",\"config\":{\"resources\":[1]}}]}");
+    expect(
+        t, 200, "POST", "/_local/seed",
+        "{\"organization\":{\"featureFlags\":[\"F\"]},"
+        "\"blueprints\":[{\"identifier\":\"a\",\"title\":\"A\",\"schema\":{\"properties\":{\"n\":{\"type\":\"number\"}}"
+        "},"
+        "\"relations\":{\"b\":{\"target\":\"b\"}}},{\"identifier\":\"b\",\"title\":\"B\",\"schema\":{\"properties\":{}}"
+        ","
+        "\"relations\":{\"a\":{\"target\":\"a\"}}}],"
+        "\"entities\":[{\"blueprint\":\"a\",\"identifier\":\"x\",\"properties\":{\"n\":1},\"relations\":{\"b\":\"y\"},"
+        "\"$datasource\":\"port-ocean/t/1/i/exporter\",\"updatedAt\":\"2020-01-02T03:04:05.678Z\"}],"
+        "\"integrations\":[{\"installationId\":\"i\",\"installationAppType\":\"t\",\"config\":{\"resources\":[1]}}]}");
     struct json r = expect(t, 200, "POST", "/v1/blueprints/entities/datasource-entities",
                            "{\"datasource_prefix\":\"port-ocean/t/\",\"datasource_suffix\":\"/i/exporter\"}");
     assert_int_equal(json_len(at(r, "entities")), 2);
@@ -325,13 +356,15 @@ static void test_seed(void **state)
     expect_text(expect(t, 200, "GET", "/v1/organization", NULL), "organization.featureFlags", "[\"F\"]");
     expect_text(expect(t, 200, "GET", "/v1/integration/i", NULL), "integration.config", "{\"resources\":[1]}");
     /* All or nothing. */
-    expect_error(t, 422, "invalid_request", "POST", "/_local/seed",
-                 "{\"entities\":[{\"blueprint\":\"a\",\"identifier\":\"ok\"},{\"blueprint\":\"a\",\"identifier\":\"bad\","
-                 "\"properties\":{\"n\":\"1\"}}]}");
+    expect_error(
+        t, 422, "invalid_request", "POST", "/_local/seed",
+        "{\"entities\":[{\"blueprint\":\"a\",\"identifier\":\"ok\"},{\"blueprint\":\"a\",\"identifier\":\"bad\","
+        "\"properties\":{\"n\":\"1\"}}]}");
     expect_message(t, "entities/1");
     expect(t, 404, "GET", "/v1/blueprints/a/entities/ok", NULL);
     expect(t, 200, "POST", "/_local/seed",
-           "{\"validate\":false,\"entities\":[{\"blueprint\":\"a\",\"identifier\":\"bad\",\"properties\":{\"n\":\"1\"}}]}");
+           "{\"validate\":false,\"entities\":[{\"blueprint\":\"a\",\"identifier\":\"bad\",\"properties\":{\"n\":\"1\"}}"
+           "]}");
 }
 
 static void test_reset(void **state)

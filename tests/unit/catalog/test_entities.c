@@ -2,7 +2,8 @@
 #include "support.h"
 
 static const char *d1 =
-    "{\"identifier\":\"d1\",\"title\":null,\"icon\":null,\"blueprint\":\"zzz\",\"properties\":{\"lang\":\"c\",\"stars\":1.0,"
+    "{\"identifier\":\"d1\",\"title\":null,\"icon\":null,\"blueprint\":\"zzz\",\"properties\":{\"lang\":\"c\","
+    "\"stars\":1.0,"
     "\"seen\":\"2025-01-02T03:04:05+02:00\",\"tags\":[\"b\",\"a\"]},\"relations\":{\"owner\":\"red\"}}";
 
 static int setup_d1(void **state)
@@ -22,7 +23,8 @@ static struct json dock(struct fixture *t, const char *id)
 
 static struct json bulk(struct fixture *t, int status, const char *query, const char *entities)
 {
-    char *path = xasprintf("/v1/blueprints/dock/entities/bulk%s", query), *body = xasprintf("{\"entities\":%s}", entities);
+    char *path = xasprintf("/v1/blueprints/dock/entities/bulk%s", query),
+         *body = xasprintf("{\"entities\":%s}", entities);
     struct json r = expect(t, status, "POST", path, body);
     free(path);
     free(body);
@@ -35,7 +37,8 @@ static void test_blueprint_rules(void **state)
 {
     struct fixture *t = *state;
     expect_error(t, 404, "not_found", "POST", "/v1/blueprints",
-                 "{\"identifier\":\"p\",\"title\":\"P\",\"schema\":{\"properties\":{}},\"relations\":{\"q\":{\"target\":\"nope\"}}}");
+                 "{\"identifier\":\"p\",\"title\":\"P\",\"schema\":{\"properties\":{}},\"relations\":{\"q\":{"
+                 "\"target\":\"nope\"}}}");
     expect_message(t, "nope");
     expect_error(t, 409, "identifier_taken", "POST", "/v1/blueprints",
                  "{\"identifier\":\"crew\",\"title\":\"P\",\"schema\":{\"properties\":{}}}");
@@ -47,7 +50,8 @@ static void test_blueprint_rules(void **state)
     expect_text(b, "blueprint.relations.o.title", "\"O\"");
     expect_text(b, "blueprint.schema.required", "[]");
     expect(t, 201, "POST", "/v1/blueprints",
-           "{\"identifier\":\"e\",\"title\":\"E\",\"schema\":{\"properties\":{\"x\":{\"type\":\"enum\",\"enum\":[\"a\"]}}}}");
+           "{\"identifier\":\"e\",\"title\":\"E\",\"schema\":{\"properties\":{\"x\":{\"type\":\"enum\",\"enum\":[\"a\"]"
+           "}}}}");
     static const char *const bad[] = {
         "{\"title\":\"P\",\"schema\":{\"properties\":{}}}",
         "{\"identifier\":\"has space\",\"title\":\"P\",\"schema\":{\"properties\":{}}}",
@@ -61,7 +65,8 @@ static void test_blueprint_rules(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         expect_error(t, 422, "invalid_request", "POST", "/v1/blueprints", bad[i]);
-    expect(t, 201, "POST", "/v1/blueprints", "{\"identifier\":\"стол:ü\",\"title\":\"P\",\"schema\":{\"properties\":{}}}");
+    expect(t, 201, "POST", "/v1/blueprints",
+           "{\"identifier\":\"стол:ü\",\"title\":\"P\",\"schema\":{\"properties\":{}}}");
     assert_int_equal(json_len(at(expect(t, 200, "GET", "/v1/blueprints", NULL), "blueprints")), 8);
 }
 
@@ -79,7 +84,8 @@ static void test_blueprint_patch(void **state)
     /* What is no longer defined loses its values, silently. */
     struct json before = dock(t, "d1");
     expect(t, 200, "PATCH", "/v1/blueprints/dock",
-           "{\"schema\":{\"properties\":{\"lang\":{\"type\":\"string\"},\"stars\":{\"type\":\"number\"}}},\"relations\":{}}");
+           "{\"schema\":{\"properties\":{\"lang\":{\"type\":\"string\"},\"stars\":{\"type\":\"number\"}}},"
+           "\"relations\":{}}");
     struct json after = dock(t, "d1");
     expect_text(after, "properties", "{\"lang\":\"c\",\"stars\":1.0}");
     expect_text(after, "relations", "{}");
@@ -104,7 +110,8 @@ static void test_blueprint_delete(void **state)
 static void test_all_entities(void **state)
 {
     struct fixture *t = *state;
-    expect(t, 201, "POST", "/v1/blueprints/berth/entities" UP, "{\"identifier\":\"b1\",\"relations\":{\"dock\":\"d1\"}}");
+    expect(t, 201, "POST", "/v1/blueprints/berth/entities" UP,
+           "{\"identifier\":\"b1\",\"relations\":{\"dock\":\"d1\"}}");
     struct json r = expect(t, 200, "DELETE", "/v1/blueprints/dock/all-entities?delete_blueprint=true", NULL);
     char *path = xasprintf("/v1/migrations/%.*s", STR_FMT(json_str(at(r, "migrationId"))));
     struct json m = expect(t, 200, "GET", path, NULL);
@@ -157,14 +164,16 @@ static void test_modes(void **state)
     struct json old = dock(t, "d1");
     expect_error(t, 409, "identifier_taken", "POST", "/v1/blueprints/dock/entities", d1);
     expect(t, 200, "POST", "/_local/clock", "{\"mode\":\"offset\",\"ms\":5000}");
-    expect(t, 200, "POST", "/v1/blueprints/dock/entities" UP, "{\"identifier\":\"d1\",\"properties\":{\"stars\":null}}");
+    expect(t, 200, "POST", "/v1/blueprints/dock/entities" UP,
+           "{\"identifier\":\"d1\",\"properties\":{\"stars\":null}}");
     struct json e = dock(t, "d1");
     expect_text(e, "properties.stars", "null");
     expect_text(e, "properties.lang", "\"c\"");
     expect_text(e, "relations.owner", "\"red\"");
     assert_true(str_eq(json_str(at(old, "createdAt")), json_str(at(e, "createdAt"))));
     assert_false(str_eq(json_str(at(old, "updatedAt")), json_str(at(e, "updatedAt"))));
-    expect(t, 200, "POST", "/v1/blueprints/dock/entities?upsert=true", "{\"identifier\":\"d1\",\"properties\":{\"lang\":\"lua\"}}");
+    expect(t, 200, "POST", "/v1/blueprints/dock/entities?upsert=true",
+           "{\"identifier\":\"d1\",\"properties\":{\"lang\":\"lua\"}}");
     e = dock(t, "d1");
     expect_text(e, "properties", "{\"lang\":\"lua\"}");
     expect_text(e, "relations", "{}");
@@ -180,13 +189,15 @@ static void test_required(void **state)
                  "{\"identifier\":\"d2\",\"properties\":{\"stars\":3}}");
     expect_text(t->root, "details.property", "\"lang\"");
     expect(t, 404, "GET", "/v1/blueprints/dock/entities/d2", NULL);
-    expect(t, 422, "POST", "/v1/blueprints/dock/entities" UP, "{\"identifier\":\"d6\",\"relations\":{\"owner\":\"red\"}}");
+    expect(t, 422, "POST", "/v1/blueprints/dock/entities" UP,
+           "{\"identifier\":\"d6\",\"relations\":{\"owner\":\"red\"}}");
     struct json c = expect(t, 201, "POST", "/v1/blueprints/crew/entities" UP, "{\"identifier\":\"c9\"}");
     expect_text(c, "entity.properties", "{\"size\":1}");
     expect(t, 422, "POST", "/v1/blueprints/berth/entities" UP, "{\"identifier\":\"b1\"}");
     expect(t, 422, "POST", "/v1/blueprints/berth/entities" UP, "{\"identifier\":\"b1\",\"relations\":{\"dock\":null}}");
     /* A merge may leave a required relation as it was. */
-    expect(t, 201, "POST", "/v1/blueprints/berth/entities" UP, "{\"identifier\":\"b1\",\"relations\":{\"dock\":\"d1\"}}");
+    expect(t, 201, "POST", "/v1/blueprints/berth/entities" UP,
+           "{\"identifier\":\"b1\",\"relations\":{\"dock\":\"d1\"}}");
     expect(t, 200, "POST", "/v1/blueprints/berth/entities" UP, "{\"identifier\":\"b1\",\"title\":\"B\"}");
 }
 
@@ -230,8 +241,10 @@ static void test_bulk_shape(void **state)
     bulk(t, 422, UP, "{}");
     expect_error(t, 422, "invalid_request", "POST", "/v1/blueprints/dock/entities/bulk" UP, "{}");
     expect_error(t, 422, "invalid_request", "POST", "/v1/blueprints/dock/entities/bulk" UP, "");
-    expect_error(t, 400, "invalid_request", "POST", "/v1/blueprints/dock/entities/bulk" UP, "{\"entities\":[\"\xff\"]}");
-    expect_error(t, 404, "not_found", "POST", "/v1/blueprints/nope/entities/bulk" UP, "{\"entities\":[{\"identifier\":\"x\"}]}");
+    expect_error(t, 400, "invalid_request", "POST", "/v1/blueprints/dock/entities/bulk" UP,
+                 "{\"entities\":[\"\xff\"]}");
+    expect_error(t, 404, "not_found", "POST", "/v1/blueprints/nope/entities/bulk" UP,
+                 "{\"entities\":[{\"identifier\":\"x\"}]}");
     expect_text(expect(t, 200, "GET", "/v1/blueprints/dock/entities-count", NULL), "count", "0");
     /* Too large: refused as JSON, and the connection goes on. */
     buf_reset(&b);
@@ -252,7 +265,8 @@ static void test_unknown_properties(void **state)
         struct fixture *t = start_catalog(&(struct catalog_opts){.unknown_properties = modes[i]});
         get_token(t, "acme");
         make_blueprints(t);
-        const char *one = "[{\"identifier\":\"d1\",\"properties\":{\"lang\":\"c\",\"colour\":\"blue\"},\"relations\":{\"nope\":\"x\"}}]";
+        const char *one = "[{\"identifier\":\"d1\",\"properties\":{\"lang\":\"c\",\"colour\":\"blue\"},\"relations\":{"
+                          "\"nope\":\"x\"}}]";
         bulk(t, i == 2 ? 207 : 200, UP, one);
         if (i < 2)
             expect_text(dock(t, "d1"), "properties", i ? "{\"lang\":\"c\",\"colour\":\"blue\"}" : "{\"lang\":\"c\"}");
@@ -278,8 +292,9 @@ static void test_bulk_order(void **state)
     expect_text(r, "entities.0.index", "1");
     expect(t, 200, "POST", "/_local/reset", "{\"scope\":\"entities\"}");
     bulk(t, 200, UP0, ba);
-    r = bulk(t, 200, UP, "[{\"identifier\":\"k\",\"properties\":{\"lang\":\"c\",\"stars\":1}},"
-                         "{\"identifier\":\"k\",\"properties\":{\"stars\":2}}]");
+    r = bulk(t, 200, UP,
+             "[{\"identifier\":\"k\",\"properties\":{\"lang\":\"c\",\"stars\":1}},"
+             "{\"identifier\":\"k\",\"properties\":{\"stars\":2}}]");
     expect_text(r, "entities.0.created", "true");
     expect_text(r, "entities.1.created", "false");
     expect_text(dock(t, "k"), "properties.stars", "2");
@@ -308,23 +323,30 @@ static void test_relation_values(void **state)
 static void test_queries(void **state)
 {
     struct fixture *t = *state;
-    expect(t, 200, "POST", "/v1/blueprints/crew/entities" UP, "{\"identifier\":\"red\",\"properties\":{\"mail\":\"r@x.io\"}}");
-    static const char *const values[] = {"\"r@x.io\"", "\"none@x.io\"", "null"}, *const owners[] = {"\"red\"", "null", "null"};
+    expect(t, 200, "POST", "/v1/blueprints/crew/entities" UP,
+           "{\"identifier\":\"red\",\"properties\":{\"mail\":\"r@x.io\"}}");
+    static const char *const values[] = {"\"r@x.io\"", "\"none@x.io\"", "null"}, *const owners[] = {"\"red\"", "null",
+                                                                                                    "null"};
     for (int i = 0; i < 3; i++) {
         char body[512];
-        snprintf(body, sizeof(body),
-                 "{\"identifier\":\"d5\",\"properties\":{\"lang\":\"c\"},\"relations\":{\"owner\":{\"combinator\":\"and\","
-                 "\"rules\":[{\"property\":\"mail\",\"operator\":\"=\",\"value\":%s}]}}}",
-                 values[i]);
-        expect_text(expect(t, i ? 200 : 201, "POST", "/v1/blueprints/dock/entities" UP, body), "entity.relations.owner", owners[i]);
+        snprintf(
+            body, sizeof(body),
+            "{\"identifier\":\"d5\",\"properties\":{\"lang\":\"c\"},\"relations\":{\"owner\":{\"combinator\":\"and\","
+            "\"rules\":[{\"property\":\"mail\",\"operator\":\"=\",\"value\":%s}]}}}",
+            values[i]);
+        expect_text(expect(t, i ? 200 : 201, "POST", "/v1/blueprints/dock/entities" UP, body), "entity.relations.owner",
+                    owners[i]);
     }
-    bulk(t, 200, UP, "[{\"identifier\":\"q1\",\"properties\":{\"lang\":\"c\",\"stars\":4}},"
-                     "{\"identifier\":\"q2\",\"properties\":{\"lang\":\"c\",\"stars\":4}},"
-                     "{\"identifier\":\"q3\",\"properties\":{\"lang\":\"c\",\"stars\":5}}]");
+    bulk(t, 200, UP,
+         "[{\"identifier\":\"q1\",\"properties\":{\"lang\":\"c\",\"stars\":4}},"
+         "{\"identifier\":\"q2\",\"properties\":{\"lang\":\"c\",\"stars\":4}},"
+         "{\"identifier\":\"q3\",\"properties\":{\"lang\":\"c\",\"stars\":5}}]");
     struct json r = bulk(
         t, 207, UP,
-        "[{\"identifier\":{\"combinator\":\"and\",\"rules\":[{\"property\":\"stars\",\"operator\":\"=\",\"value\":4}]}},"
-        "{\"identifier\":{\"combinator\":\"and\",\"rules\":[{\"property\":\"stars\",\"operator\":\"=\",\"value\":99}]}},"
+        "[{\"identifier\":{\"combinator\":\"and\",\"rules\":[{\"property\":\"stars\",\"operator\":\"=\",\"value\":4}]}}"
+        ","
+        "{\"identifier\":{\"combinator\":\"and\",\"rules\":[{\"property\":\"stars\",\"operator\":\"=\",\"value\":99}]}}"
+        ","
         "{\"identifier\":{\"combinator\":\"and\",\"rules\":[{\"property\":\"stars\",\"operator\":\"=\",\"value\":5}]},"
         "\"title\":\"found\"}]");
     expect_text(r, "errors.0.identifier", "\"unknown\"");
@@ -337,8 +359,9 @@ static void test_queries(void **state)
 static void test_validation_only(void **state)
 {
     struct fixture *t = *state;
-    struct json r = expect(t, 200, "POST", "/v1/blueprints/dock/entities" UP "&validation_only=true",
-                           "{\"identifier\":\"n\",\"properties\":{\"lang\":\"c\"},\"relations\":{\"owner\":\"ghost\"}}");
+    struct json r =
+        expect(t, 200, "POST", "/v1/blueprints/dock/entities" UP "&validation_only=true",
+               "{\"identifier\":\"n\",\"properties\":{\"lang\":\"c\"},\"relations\":{\"owner\":\"ghost\"}}");
     expect_text(r, "entity.identifier", "\"n\"");
     expect(t, 404, "GET", "/v1/blueprints/dock/entities/n", NULL);
     expect(t, 404, "GET", "/v1/blueprints/crew/entities/ghost", NULL);
@@ -354,7 +377,9 @@ static void test_verbatim(void **state)
     expect_text(dock(t, "m"), "properties.meta", meta);
     free(one);
     /* Without an identifier the server makes one; identifiers keep letters of any script. */
-    struct json r = bulk(t, 200, UP, "[{\"properties\":{\"lang\":\"c\"}},{\"identifier\":\"Ärger/1\\\\x='y'\",\"properties\":{\"lang\":\"c\"}}]");
+    struct json r = bulk(
+        t, 200, UP,
+        "[{\"properties\":{\"lang\":\"c\"}},{\"identifier\":\"Ärger/1\\\\x='y'\",\"properties\":{\"lang\":\"c\"}}]");
     assert_true(str_starts(json_str(at(r, "entities.0.identifier")), STR("e_")));
     expect_text(dock(t, "%C3%84rger%2F1%5Cx%3D'y'"), "identifier", "\"Ärger/1\\\\x='y'\"");
 }
@@ -364,7 +389,8 @@ static void test_put_and_patch(void **state)
     struct fixture *t = *state;
     const char *path = "/v1/blueprints/dock/entities/d1";
     expect_text(expect(t, 200, "PATCH", path, "{\"title\":\"T\"}"), "entity.properties.stars", "1.0");
-    expect_text(expect(t, 200, "PUT", path, "{\"properties\":{\"lang\":\"lua\"}}"), "entity.properties", "{\"lang\":\"lua\"}");
+    expect_text(expect(t, 200, "PUT", path, "{\"properties\":{\"lang\":\"lua\"}}"), "entity.properties",
+                "{\"lang\":\"lua\"}");
     expect(t, 404, "PATCH", "/v1/blueprints/dock/entities/none", "{}");
     expect(t, 422, "PATCH", path, "{\"identifier\":\"d2\"}");
 }

@@ -5,14 +5,16 @@ static int setup_integration(void **state)
 {
     setup_plain(state);
     expect(*state, 201, "POST", "/v1/integration",
-           "{\"installationId\":\"acme-prod\",\"installationAppType\":\"acme-ci\",\"version\":\"1.4.2\",\"changelogDestination\":{},"
+           "{\"installationId\":\"acme-prod\",\"installationAppType\":\"acme-ci\",\"version\":\"1.4.2\","
+           "\"changelogDestination\":{},"
            "\"config\":{\"resources\":[]},\"createPortResourcesOrigin\":\"Default\"}");
     return 0;
 }
 
 static char *request_time(struct fixture *t)
 {
-    return str_dup(json_str(at(expect(t, 200, "GET", "/v1/integration/acme-prod/resync-request", NULL), "request.updatedAt")));
+    return str_dup(
+        json_str(at(expect(t, 200, "GET", "/v1/integration/acme-prod/resync-request", NULL), "request.updatedAt")));
 }
 
 static void test_unknown(void **state)
@@ -47,7 +49,8 @@ static void test_create(void **state)
     expect_message(t, "installationAppType");
     struct json all = expect(t, 200, "GET", "/v1/integration", NULL);
     assert_int_equal(json_len(at(all, "integrations")), 1);
-    char *by = xasprintf("/v1/integration/%.*s?byField=logIngestId", STR_FMT(json_str(at(i, "integration.logAttributes.ingestId"))));
+    char *by = xasprintf("/v1/integration/%.*s?byField=logIngestId",
+                         STR_FMT(json_str(at(i, "integration.logAttributes.ingestId"))));
     expect(t, 200, "GET", by, NULL);
     free(by);
 }
@@ -57,7 +60,8 @@ static void test_resync_state(void **state)
     struct fixture *t = *state;
     char *before = request_time(t);
     expect(t, 200, "PATCH", "/v1/integration/acme-prod/resync-state",
-           "{\"status\":\"running\",\"lastResyncStart\":\"2025-03-01T08:00:00+00:00\",\"lastResyncEnd\":null,\"nextResync\":null,"
+           "{\"status\":\"running\",\"lastResyncStart\":\"2025-03-01T08:00:00+00:00\",\"lastResyncEnd\":null,"
+           "\"nextResync\":null,"
            "\"intervalInMinuets\":null}");
     struct json i = expect(t, 200, "PATCH", "/v1/integration/acme-prod/resync-state",
                            "{\"status\":\"completed\",\"lastResyncEnd\":\"2025-03-01T08:05:00+00:00\"}");
@@ -101,7 +105,8 @@ static void test_patch(void **state)
                            "\"config\":{\"mappings\":[1.0,{\"b\":null}]},\"spec\":{\"appSpec\":{\"a\":1}}}");
     expect_text(i, "integration.oauthBrokerUrl", "\"https://x.example/v1/oauth-broker/authorize\"");
     expect_text(i, "integration.config", "{\"mappings\":[1.0,{\"b\":null}]}");
-    i = expect(t, 200, "PATCH", "/v1/integration/acme-prod", "{\"spec\":{\"integrationSpec\":{\"b\":2}},\"madeUp\":[1]}");
+    i = expect(t, 200, "PATCH", "/v1/integration/acme-prod",
+               "{\"spec\":{\"integrationSpec\":{\"b\":2}},\"madeUp\":[1]}");
     expect_text(i, "integration.spec", "{\"appSpec\":{\"a\":1},\"integrationSpec\":{\"b\":2}}");
     expect_text(i, "integration.madeUp", "[1]");
     expect_text(i, "integration.config", "{\"mappings\":[1.0,{\"b\":null}]}");
@@ -126,7 +131,8 @@ static void test_cursor(void **state)
 static void test_examples(void **state)
 {
     struct fixture *t = *state;
-    expect(t, 200, "POST", "/v1/integration/acme-prod/kinds/pull%2Frequest+open/examples", "{\"examples\":[{\"a\":1.0}]}");
+    expect(t, 200, "POST", "/v1/integration/acme-prod/kinds/pull%2Frequest+open/examples",
+           "{\"examples\":[{\"a\":1.0}]}");
     struct json k = expect(t, 200, "GET", "/v1/integration/acme-prod/kinds", NULL);
     struct json list = json_get_c(json_get_c(json_get_c(k, "data"), "pull/request open"), "examples");
     expect_text(list, "0.data", "{\"a\":1.0}");
@@ -144,12 +150,15 @@ static void test_ingest(void **state)
     struct json i = expect(t, 200, "GET", "/v1/integration/acme-prod", NULL);
     char *metrics = str_dup(json_str(at(i, "integration.metricAttributes.ingestUrl")));
     char *logs = str_dup(json_str(at(i, "integration.logAttributes.ingestUrl")));
-    char *one = xasprintf("%s/syncMetrics/resync/ev%%2F1/kind/my+kind-0", metrics), *many = xasprintf("%s/syncMetrics", metrics);
+    char *one = xasprintf("%s/syncMetrics/resync/ev%%2F1/kind/my+kind-0", metrics),
+         *many = xasprintf("%s/syncMetrics", metrics);
     char *beat = xasprintf("%s/heartbeat", metrics), *syncs = xasprintf("%s/syncsMetadata", metrics);
     expect(t, 200, "PUT", one,
-           "{\"syncKindMetrics\":{\"eventId\":\"ev/1\",\"kindIdentifier\":\"my kind-0\",\"syncState\":\"syncing\",\"metrics\":{}}}");
-    expect(t, 200, "POST", many,
-           "{\"syncKindsMetrics\":[{\"eventId\":\"ev/1\",\"kindIdentifier\":\"my kind-0\",\"syncState\":\"completed\"}]}");
+           "{\"syncKindMetrics\":{\"eventId\":\"ev/1\",\"kindIdentifier\":\"my "
+           "kind-0\",\"syncState\":\"syncing\",\"metrics\":{}}}");
+    expect(
+        t, 200, "POST", many,
+        "{\"syncKindsMetrics\":[{\"eventId\":\"ev/1\",\"kindIdentifier\":\"my kind-0\",\"syncState\":\"completed\"}]}");
     expect(t, 200, "POST", beat, "{\"eventId\":\"ev/1\"}");
     expect(t, 200, "POST", logs, "{\"logs\":[]}");
     expect(t, 200, "POST", logs, "{\"logs\":[{\"message\":\"hi\",\"level\":\"INFO\",\"extra\":{}}]}");

@@ -20,7 +20,7 @@ static const char *const schema[] = {"CREATE TABLE t (n INTEGER);", NULL};
 
 struct job {
     struct db_job job;
-    int64_t n;       /* to insert; < 0: fail after inserting */
+    int64_t n; /* to insert; < 0: fail after inserting */
     int64_t result;
     int *finished;
     struct job *before; /* must have finished earlier */
@@ -99,7 +99,8 @@ static struct db *open_it(struct place *p)
 {
     struct db *d = NULL;
     struct err e = {0};
-    struct db_opts o = {.path = p->file, .migrations = schema, .application_id = 77, .synchronous = 1, .exclusive = true};
+    struct db_opts o = {
+        .path = p->file, .migrations = schema, .application_id = 77, .synchronous = 1, .exclusive = true};
     if (db_open(p->loop, &o, &d, &e) < 0)
         fail_msg("%s", e.msg);
     return d;
@@ -127,7 +128,9 @@ static void test_order_and_groups(void **state)
     struct job *jobs = xcalloc(N, sizeof(*jobs));
     int n = 0;
     for (int i = 0; i < N; i++) {
-        jobs[i] = (struct job){.job = {.run = insert_run, .done = finished, .writes = true}, .n = i % 7 == 3 ? -1 : i, .finished = &n,
+        jobs[i] = (struct job){.job = {.run = insert_run, .done = finished, .writes = true},
+                               .n = i % 7 == 3 ? -1 : i,
+                               .finished = &n,
                                .before = i ? &jobs[i - 1] : NULL};
         if (i % 50 == 49)
             jobs[i].job.run = count_run, jobs[i].job.writes = false;
@@ -251,7 +254,8 @@ static void test_migrations(void **state)
     struct job j = {.job = {.run = insert_run, .writes = true}, .n = 5};
     assert_int_equal(db_call(d, &j.job), 0);
     db_close(d);
-    assert_int_equal(try_open(p, (struct db_opts){.migrations = two, .application_id = 77, .read_only = true}, &e), ERR_CONFIG);
+    assert_int_equal(try_open(p, (struct db_opts){.migrations = two, .application_id = 77, .read_only = true}, &e),
+                     ERR_CONFIG);
     assert_int_equal(try_open(p, (struct db_opts){.migrations = two, .application_id = 77}, &e), 0);
     assert_int_equal(try_open(p, (struct db_opts){.migrations = schema, .application_id = 77}, &e), ERR_CONFIG);
     assert_non_null(strstr(e.msg, "newer"));
@@ -267,7 +271,9 @@ static void test_not_a_database(void **state)
     struct err e = {0};
     snprintf(p->file, sizeof(p->file), "%s/plain.txt", p->dir);
     FILE *f = fopen(p->file, "w");
-    fprintf(f, "this is no database at all, but it is longer than a header is, by some hundred bytes or so, and then more\n");
+    fprintf(
+        f,
+        "this is no database at all, but it is longer than a header is, by some hundred bytes or so, and then more\n");
     fclose(f);
     assert_true(try_open(p, (struct db_opts){.migrations = schema}, &e) < 0);
     assert_non_null(strstr(e.msg, p->file));

@@ -83,7 +83,8 @@ static void got_rows(void *arg, const struct state_row *rows, size_t n, const st
     t->rows[0] = 0;
     for (size_t i = 0; i < n; i++) {
         size_t used = strlen(t->rows);
-        snprintf(t->rows + used, sizeof(t->rows) - used, "%.*s:%llu ", STR_FMT(rows[i].text), (unsigned long long)rows[i].key.b);
+        snprintf(t->rows + used, sizeof(t->rows) - used, "%.*s:%llu ", STR_FMT(rows[i].text),
+                 (unsigned long long)rows[i].key.b);
         t->last = rows[i].row;
     }
     t->nrows = n;
