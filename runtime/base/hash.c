@@ -8,7 +8,14 @@
 
 static inline uint64_t rotl(uint64_t x, int n) { return (x << n) | (x >> (64 - n)); }
 
-static inline void sip_round(struct hash128 *h)
+/* The state while words are absorbed: a copy, so that it stays in registers. */
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline struct sip sip_of(const struct hash128 *h) { return (struct sip){h->v0, h->v1, h->v2, h->v3}; }
+
+static inline void sip_round(struct sip *h)
 {
     h->v0 += h->v1;
     h->v1 = rotl(h->v1, 13) ^ h->v0;
@@ -22,7 +29,7 @@ static inline void sip_round(struct hash128 *h)
     h->v2 = rotl(h->v2, 32);
 }
 
-static inline void absorb(struct hash128 *h, uint64_t m)
+static inline void absorb(struct sip *h, uint64_t m)
 {
     h->v3 ^= m;
     sip_round(h);
@@ -40,28 +47,46 @@ void hash128_init(struct hash128 *h)
     };
 }
 
+static inline uint64_t word_at(const unsigned char *p)
+{
+    uint64_t m;
+    memcpy(&m, p, 8);
+    return le64toh(m);
+}
+
+/* Pieces are rarely multiples of a word: each word absorbed is the tail so far and the low part of the next eight bytes,
+ * whose high part becomes the tail. */
 void hash128_add(struct hash128 *h, const void *data, size_t n)
 {
     const unsigned char *p = data;
+    unsigned shift = h->tail_n * 8;
     h->total += n;
-    while (h->tail_n && n) {
-        h->tail[h->tail_n++] = *p++;
-        n--;
-        if (h->tail_n == 8) {
-            uint64_t m;
-            memcpy(&m, h->tail, 8);
-            absorb(h, le64toh(m));
-            h->tail_n = 0;
+    if (n >= 8) {
+        struct sip s = sip_of(h);
+        uint64_t tail = h->tail;
+        for (; n >= 8; p += 8, n -= 8) {
+            uint64_t m = word_at(p);
+            absorb(&s, shift ? tail | m << shift : m);
+            tail = shift ? m >> (64 - shift) : 0;
         }
+        h->v0 = s.v0;
+        h->v1 = s.v1;
+        h->v2 = s.v2;
+        h->v3 = s.v3;
+        h->tail = tail;
     }
-    for (; n >= 8; p += 8, n -= 8) {
-        uint64_t m;
-        memcpy(&m, p, 8);
-        absorb(h, le64toh(m));
-    }
-    if (n) {
-        memcpy(h->tail + h->tail_n, p, n);
-        h->tail_n += (unsigned)n;
+    for (; n; p++, n--) {
+        h->tail |= (uint64_t)*p << (h->tail_n * 8);
+        if (++h->tail_n < 8)
+            continue;
+        struct sip s = sip_of(h);
+        absorb(&s, h->tail);
+        h->v0 = s.v0;
+        h->v1 = s.v1;
+        h->v2 = s.v2;
+        h->v3 = s.v3;
+        h->tail = 0;
+        h->tail_n = 0;
     }
 }
 
@@ -74,19 +99,17 @@ void hash128_add_str(struct hash128 *h, struct str s)
 
 struct key128 hash128_end(struct hash128 *h)
 {
-    uint64_t m = h->total << 56;
-    for (unsigned i = 0; i < h->tail_n; i++)
-        m |= (uint64_t)h->tail[i] << (8 * i);
-    absorb(h, m);
+    struct sip s = sip_of(h);
+    absorb(&s, h->total << 56 | h->tail);
     struct key128 k;
-    h->v2 ^= 0xee;
+    s.v2 ^= 0xee;
     for (int i = 0; i < 4; i++)
-        sip_round(h);
-    k.a = h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
-    h->v1 ^= 0xdd;
+        sip_round(&s);
+    k.a = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    s.v1 ^= 0xdd;
     for (int i = 0; i < 4; i++)
-        sip_round(h);
-    k.b = h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
+        sip_round(&s);
+    k.b = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
     return k;
 }
 

@@ -17,7 +17,7 @@ static inline bool key128_eq(struct key128 x, struct key128 y) { return x.a == y
 
 struct hash128 {
     uint64_t v0, v1, v2, v3, total;
-    unsigned char tail[8];
+    uint64_t tail; /* the last tail_n bytes added, which fill no word yet; the first is the lowest */
     unsigned tail_n;
 };
 
