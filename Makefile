@@ -14,7 +14,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 CPPFLAGS += -D_GNU_SOURCE -Iruntime $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   += $(CSTD) -g $(OPT) $(WARN) $(SANFLAGS) -fno-strict-aliasing
 LDLIBS   += -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq -lonig -lpthread -lm -ldl
-LDFLAGS  += $(SANFLAGS) -Wl,-E
+LDFLAGS  += $(SANFLAGS)
 
 # Folders in link order: each may use only those to its right (design.md section 3).
 FOLDERS  := cli script catalog sync port mapping config store json io base

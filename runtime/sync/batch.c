@@ -147,8 +147,9 @@ static void count_batch(struct pipeline *p, const struct mapped_batch *m)
         const char *where = m->selector_errors ? "selector.query" : m->expand_errors ? "itemsToParse" : "mapping";
         pipeline_record(p, where, m->first_error ? m->first_error : "an expression failed", errors);
     }
-    size_t dropped = m->unmappable - m->selector_errors;
-    if (dropped && m->unmappable >= m->selector_errors)
+    /* Items over a budget are unmappable too; those of itemsToParse have no element that could be counted. */
+    size_t failed = m->selector_errors + m->budget_errors, dropped = m->unmappable > failed ? m->unmappable - failed : 0;
+    if (dropped)
         log_warn("kind=%.*s-%d %zu item%s without identifier or blueprint", STR_FMT(p->rr->res->kind),
                  p->rr->res->index, dropped, dropped == 1 ? "" : "s");
     struct str literal = plan_blueprint(p->rr->plan);
