@@ -320,8 +320,9 @@ static void on_loaded(void *arg, const struct err *e)
         fail(a, e, EXIT_CONFIG);
         return;
     }
+    /* What fails here is a file or a value somebody named: configuration, whatever the system called it. */
     if (check_integration(a, &mine) < 0 || choose_target(a, &mine) < 0 || open_state(a, &mine) < 0) {
-        fail(a, &mine, exit_of(&mine));
+        fail(a, &mine, EXIT_CONFIG);
         return;
     }
     connect_port(a);

@@ -396,70 +396,68 @@ static int read_int(sqlite3 *h, const char *pragma, int *ret, struct err *e)
     return rc;
 }
 
-static int migrate(struct db *d, const struct db_opts *o, struct err *e)
+/* Is the file new, or ours and of a schema we know? Nothing is written before this is answered. */
+static int identify(struct db *d, const struct db_opts *o, int *ret_version, struct err *e)
 {
-    int version, app, known = 0;
+    int version, app, tables, known = 0;
     while (o->migrations && o->migrations[known])
         known++;
-    if (read_int(d->h, "PRAGMA user_version", &version, e) < 0 || read_int(d->h, "PRAGMA application_id", &app, e) < 0)
-        return err_wrap(e, "%s is no database of ours", o->path);
+    if (read_int(d->h, "PRAGMA user_version", &version, e) < 0 || read_int(d->h, "PRAGMA application_id", &app, e) < 0 ||
+        read_int(d->h, "SELECT COUNT(*) FROM sqlite_master", &tables, e) < 0)
+        return ERR(e, ERR_CONFIG, "%s is no SQLite database: %s; choose another file", o->path, sqlite3_errmsg(d->h));
+    bool foreign = app != o->application_id && (app != 0 || version != 0 || tables != 0);
+    if (o->application_id && foreign)
+        return ERR(e, ERR_CONFIG, "%s is another program's database (application id %d); choose another file", o->path, app);
     if (version > known)
-        return ERR(e, ERR_CONFIG,
-                   "%s was written by a newer version (schema %d, this one knows %d); nothing was changed", o->path,
-                   version, known);
-    if (o->application_id && app != o->application_id && (app != 0 || version != 0))
-        return ERR(e, ERR_CONFIG, "%s is another program's database (application id %d); choose another file", o->path,
-                   app);
+        return ERR(e, ERR_CONFIG, "%s was written by a newer version (schema %d, this one knows %d); nothing was changed",
+                   o->path, version, known);
     if (o->read_only && version < known)
-        return ERR(e, ERR_CONFIG, "%s has an older schema (%d of %d); open it once for writing", o->path, version,
-                   known);
-    char sql[64];
-    for (; version < known; version++) {
-        snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", version + 1);
-        if (exec(d->h, "BEGIN IMMEDIATE", e) < 0 || exec(d->h, o->migrations[version], e) < 0 ||
-            exec(d->h, sql, e) < 0 || exec(d->h, "COMMIT", e) < 0)
+        return ERR(e, ERR_CONFIG, "%s has an older schema (%d of %d); open it once for writing", o->path, version, known);
+    *ret_version = version;
+    return 0;
+}
+
+/* Each step is stamped in its own transaction: a file cut off between two is still known as ours. */
+static int migrate(struct db *d, const struct db_opts *o, int version, struct err *e)
+{
+    char stamp[96];
+    for (; o->migrations && o->migrations[version]; version++) {
+        snprintf(stamp, sizeof(stamp), "PRAGMA user_version = %d; PRAGMA application_id = %d", version + 1, o->application_id);
+        if (exec(d->h, "BEGIN IMMEDIATE", e) < 0 || exec(d->h, o->migrations[version], e) < 0 || exec(d->h, stamp, e) < 0 ||
+            exec(d->h, "COMMIT", e) < 0)
             return err_wrap(e, "%s: bringing the schema to version %d", o->path, version + 1);
     }
-    snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", o->application_id);
-    return o->application_id && app == 0 && !o->read_only ? exec(d->h, sql, e) : 0;
+    return 0;
+}
+
+static int settle(struct db *d, const struct db_opts *o, struct err *e)
+{
+    static const char *const sync[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL",
+                                       "PRAGMA synchronous = FULL"};
+    int version;
+    sqlite3_busy_timeout(d->h, BUSY_MS);
+    if (identify(d, o, &version, e) < 0 || (!o->read_only && exec(d->h, "PRAGMA journal_mode = WAL", e) < 0) ||
+        exec(d->h, sync[o->synchronous < 0 || o->synchronous > 2 ? 1 : o->synchronous], e) < 0 ||
+        exec(d->h, "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES, e) < 0 ||
+        exec(d->h, "PRAGMA temp_store = MEMORY", e) < 0)
+        return e->code;
+    return migrate(d, o, version, e);
 }
 
 static int prepare_file(struct db *d, const struct db_opts *o, struct err *e)
 {
     bool memory = !strcmp(o->path, ":memory:");
     if (!memory && !o->read_only && make_folder(o->path, e) < 0)
-        return e ? e->code : ERR_IO;
+        return e->code;
     if (!memory && o->exclusive && take_lock(d, o->path, e) < 0)
-        return e ? e->code : ERR_BUSY;
+        return e->code;
     int flags = o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    mode_t mask = umask(0077);
-    int rc = sqlite3_open_v2(o->path, &d->h, flags | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK && !o->read_only)
-        rc = sqlite3_exec(d->h, "PRAGMA journal_mode = WAL", NULL, NULL, NULL); /* creates the file under our mask */
+    mode_t mask = umask(0077); /* a new file, its WAL and its index are made by the first statements */
+    int rc = sqlite3_open_v2(o->path, &d->h, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
+                 ? settle(d, o, e)
+                 : ERR(e, ERR_IO, "cannot open %s: %s", o->path, d->h ? sqlite3_errmsg(d->h) : "out of memory");
     umask(mask);
-    if (rc != SQLITE_OK)
-        return ERR(e, ERR_IO, "cannot open %s: %s", o->path, d->h ? sqlite3_errmsg(d->h) : sqlite3_errstr(rc));
-    sqlite3_busy_timeout(d->h, BUSY_MS);
-    static const char *const sync[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL",
-                                       "PRAGMA synchronous = FULL"};
-    if (exec(d->h, sync[o->synchronous < 0 || o->synchronous > 2 ? 1 : o->synchronous], e) < 0 ||
-        exec(d->h, "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES, e) < 0 ||
-        exec(d->h, "PRAGMA temp_store = MEMORY", e) < 0)
-        return e ? e->code : ERR_IO;
-    return migrate(d, o, e);
-}
-
-static void release(struct db *d)
-{
-    outbox_close(d->outbox);
-    drop_cache(d);
-    sqlite3_close(d->h);
-    if (d->lock_fd >= 0)
-        close(d->lock_fd); /* the file stays: removing it would race with the next owner */
-    free(d->lock_path);
-    pthread_cond_destroy(&d->wake);
-    pthread_mutex_destroy(&d->mutex);
-    free(d);
+    return rc;
 }
 
 int db_open(struct loop *l, const struct db_opts *o, struct db **ret, struct err *e)
