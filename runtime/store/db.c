@@ -434,7 +434,7 @@ static int settle(struct db *d, const struct db_opts *o, struct err *e)
 {
     static const char *const sync[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL",
                                        "PRAGMA synchronous = FULL"};
-    int version;
+    int version = 0;
     sqlite3_busy_timeout(d->h, BUSY_MS);
     if (identify(d, o, &version, e) < 0 || (!o->read_only && exec(d->h, "PRAGMA journal_mode = WAL", e) < 0) ||
         exec(d->h, sync[o->synchronous < 0 || o->synchronous > 2 ? 1 : o->synchronous], e) < 0 ||
@@ -458,6 +458,19 @@ static int prepare_file(struct db *d, const struct db_opts *o, struct err *e)
                  : ERR(e, ERR_IO, "cannot open %s: %s", o->path, d->h ? sqlite3_errmsg(d->h) : "out of memory");
     umask(mask);
     return rc;
+}
+
+static void release(struct db *d)
+{
+    outbox_close(d->outbox);
+    drop_cache(d);
+    sqlite3_close(d->h);
+    if (d->lock_fd >= 0)
+        close(d->lock_fd); /* the file stays: removing it would race with the next owner */
+    free(d->lock_path);
+    pthread_cond_destroy(&d->wake);
+    pthread_mutex_destroy(&d->mutex);
+    free(d);
 }
 
 int db_open(struct loop *l, const struct db_opts *o, struct db **ret, struct err *e)
