@@ -33,7 +33,7 @@ void log_write(enum log_level level, const char *group, const char *fmt, ...)
 /* Called around each line, for a progress line that must be erased and redrawn; NULL: none. */
 void log_set_hooks(void (*before)(void), void (*after)(void));
 
-/* Registers a secret (trimmed; empty ignored). It is masked everywhere from now on. */
+/* Registers a secret (trimmed; fewer than three characters are ignored). It is masked everywhere from now on. */
 void mask_add(struct str secret);
 void mask_clear(void);
 enum mask_style {

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 
 #define REDACTED "[REDACTED]"
+#define LEAST 3 /* a "secret" of one or two characters would blot out every text and hide nothing */
 #define SHOWN 6        /* characters of a match that the console style keeps */
 #define BASE64_LEAST 8 /* fewer characters are too likely to be ordinary text */
 #define BASE64_WORD 4096
@@ -124,7 +125,7 @@ static void insert_base64(struct str s, bool hide)
 void mask_add(struct str secret)
 {
     struct str s = str_trim(secret);
-    if (!s.n)
+    if (utf8_count(s) < LEAST)
         return;
     bool hide = utf8_count(s) <= SHOWN;
     pthread_once(&once, set_up);

@@ -1,6 +1,8 @@
 """The command line: usage, configuration, the embedded catalog, what is printed where."""
 import json
+import contextlib
 import os
+import sqlite3
 import signal
 import socket
 import subprocess
@@ -163,6 +165,20 @@ class EmbeddedCatalog(CommandLine):
         self.assertEqual(sorted(json.loads(l)["identifier"] for l in lines), ["A-1", "A-2"])
         text = self.program("catalog", "list", "--local", file)
         self.assertIn("issue", text.stdout)
+
+    def test_foreign_file(self):
+        """--local names another program's database, or no database at all: exit 3, and the file stays as it is"""
+        mine = self.integration(list_handler("issue", ITEMS))
+        file = self.folder + "/c.db"
+        with contextlib.closing(sqlite3.connect(file)) as db:
+            db.execute("create table mine (a)")
+        for content in (open(file, "rb").read(), os.urandom(5000)):
+            with open(file, "wb") as f:
+                f.write(content)
+            result = self.local(mine, "--json")
+            self.assertExit(result, 3)
+            self.assertIn("choose another file", result.stderr)
+            self.assertEqual(open(file, "rb").read(), content)
 
     def test_not_there(self):
         """catalog show of what is not there, and of a file that is not there"""

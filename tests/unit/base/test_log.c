@@ -52,6 +52,7 @@ static void empty_secrets_are_not_registered(void **state)
     (void)state;
     mask_add(STR(""));
     mask_add(STR(" \t"));
+    mask_add(STR("ab"));
     mask_add(STR_NULL);
     console("'lastResyncEnd': None, ''", "'lastResyncEnd': None, ''");
 }
