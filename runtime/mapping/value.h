@@ -186,7 +186,7 @@ struct str val_excerpt(struct heap *h, struct val v, size_t max);
 int val_parse(struct heap *h, struct str text, struct val *ret, struct str *msg);
 
 /* Numbers (number.c) */
-#define NUM_TEXT_MAX 32
+#define NUM_TEXT_MAX 48 /* a sign, 17 digits, 15 zeros behind them, NUL */
 size_t num_format(char out[NUM_TEXT_MAX], double d); /* as jq prints a computed double; nan prints null */
 /* decNumber's to-scientific-string of a number text. False: the text is already of that form. */
 bool num_canonical(struct str text, struct buf *out);
