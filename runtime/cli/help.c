@@ -11,9 +11,10 @@ static const char overview[] =
     "driven by one Lua script.\n"
     "\n"
     "  ocean-run [options] SCRIPT.lua | FOLDER    run an integration (a folder holds integration.lua)\n"
+    "  ocean-run map MAPPING [FILE...]            map JSON with a mapping document and print the entities\n"
     "  ocean-run catalog list|show|serve          look at and serve the embedded catalog\n"
     "  ocean-run version\n"
-    "  ocean-run help [run|catalog|settings|exit]\n"
+    "  ocean-run help [run|map|catalog|settings|exit]\n"
     "\n"
     "No account yet? `ocean-run --once --local demo.db SCRIPT.lua` fills an embedded, Port-compatible\n"
     "catalog; `ocean-run catalog list --local demo.db` shows it.\n";
@@ -35,6 +36,31 @@ static const char run[] =
     "  --log-level LEVEL    debug, info, warning, error (APPLICATION__LOG_LEVEL)\n"
     "\n"
     "Without --once the process stays and resyncs every OCEAN__SCHEDULED_RESYNC_INTERVAL minutes.\n";
+
+static const char map[] =
+    "ocean-run map [options] MAPPING [FILE...]      map JSON objects, one line a mapped object\n"
+    "ocean-run map [options] --expr EXPR [FILE...]  evaluate one jq expression, one line a value\n"
+    "\n"
+    "MAPPING is YAML or JSON: a mapping document or one resource. FILEs (or standard input, also \"-\") hold\n"
+    "objects one after another, or arrays of them, of any size.\n"
+    "\n"
+    "  --all                also show the entities of objects that the selector leaves out\n"
+    "  --kind NAME          only resources of this kind (repeatable)\n"
+    "  --index N            only the resource at this position, from 0 (repeatable)\n"
+    "  --explain            read no input; show for each field whether it is native or libjq's, and why\n"
+    "  --env-access on|off  whether env and $ENV show the environment, without credentials (on)\n"
+    "  --now EPOCH          freeze the clock at these seconds since 1970, fractions allowed\n"
+    "  with --expr:\n"
+    "  --null-input         evaluate once, with null as the input\n"
+    "  --all-outputs        a line for every output instead of the first\n"
+    "  --engine auto|native|libjq\n"
+    "\n"
+    "  {\"resource\":0,\"kind\":\"issue\",\"item\":0,\"passed\":true,\"entity\":{...}}\n"
+    "  \"element\" numbers what itemsToParse found in an item, \"skipped\" marks entities without identifier or\n"
+    "  blueprint, \"error\" stands in place of \"passed\". With --expr: {\"value\":...}, {\"empty\":true} or\n"
+    "  {\"error\":\"...\",\"phase\":\"compile\"|\"runtime\"|\"input\"}. What people should know goes to stderr.\n"
+    "\n"
+    "  exit 0; 1 unreadable input; 2 usage; 3 invalid mapping; 4 error lines, or an expression does not compile\n";
 
 static const char catalog[] =
     "ocean-run catalog list [--json]                 blueprints and how many entities each has\n"
@@ -70,7 +96,7 @@ int help_print(FILE *out, const char *topic)
 {
     static const struct {
         const char *name, *text;
-    } topics[] = {{"run", run}, {"catalog", catalog}, {"settings", settings}, {"exit", exit_codes}};
+    } topics[] = {{"run", run}, {"map", map}, {"catalog", catalog}, {"settings", settings}, {"exit", exit_codes}};
     if (!topic) {
         fputs(overview, out);
         return 0;

@@ -4,6 +4,7 @@
 
 #include "cli/catalog_cmd.h"
 #include "cli/help.h"
+#include "cli/map.h"
 #include "cli/options.h"
 #include "cli/run.h"
 #include "base/version.h"
@@ -13,7 +14,7 @@ static int help_command(const char *topic)
 {
     if (help_print(stdout, topic) == 0)
         return EXIT_DONE;
-    fprintf(stderr, "ocean-run: no help on \"%s\"; there are run, catalog, settings and exit\n", topic);
+    fprintf(stderr, "ocean-run: no help on \"%s\"; there are run, map, catalog, settings and exit\n", topic);
     return EXIT_USAGE;
 }
 
@@ -37,6 +38,8 @@ int main(int argc, char **argv)
         struct catalog_options o;
         return options_parse_catalog(argc - 2, argv + 2, &o) < 0 ? EXIT_USAGE : catalog_command(&o);
     }
+    if (!strcmp(word, "map"))
+        return map_command(argc - 2, argv + 2);
     struct run_options o;
     return options_parse_run(argc - 1, argv + 1, &o) < 0 ? EXIT_USAGE : run_command(&o);
 }
