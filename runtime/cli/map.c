@@ -21,11 +21,11 @@ static const struct {
     const char *name;
     bool takes_value;
 } option_defs[] = {
-    [O_EXPR] = {"--expr", true},           [O_ALL] = {"--all", false},
-    [O_KIND] = {"--kind", true},           [O_INDEX] = {"--index", true},
-    [O_ENV] = {"--env-access", true},      [O_NOW] = {"--now", true},
-    [O_NULL] = {"--null-input", false},    [O_OUTPUTS] = {"--all-outputs", false},
-    [O_ENGINE] = {"--engine", true},       [O_EXPLAIN] = {"--explain", false},
+    [O_EXPR] = {"--expr", true},        [O_ALL] = {"--all", false},
+    [O_KIND] = {"--kind", true},        [O_INDEX] = {"--index", true},
+    [O_ENV] = {"--env-access", true},   [O_NOW] = {"--now", true},
+    [O_NULL] = {"--null-input", false}, [O_OUTPUTS] = {"--all-outputs", false},
+    [O_ENGINE] = {"--engine", true},    [O_EXPLAIN] = {"--explain", false},
 };
 
 static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -63,8 +63,8 @@ static void native_value(struct expression *x, struct val in)
         add_val(x, x->x.value);
         return;
     }
-    enum ev_first r = x->run->o->all_outputs ? ev_all(&x->ev, x->x.node, in, on_output, x)
-                                             : ev_first(&x->ev, x->x.node, in, &v);
+    enum ev_first r =
+        x->run->o->all_outputs ? ev_all(&x->ev, x->x.node, in, on_output, x) : ev_first(&x->ev, x->x.node, in, &v);
     if (r == FIRST_FATAL) {
         add_error(x, "runtime", str_of(ev_fatal_text(x->ev.fatal)));
     } else if (r == FIRST_ERROR) {
@@ -239,10 +239,12 @@ static void prepare(struct expression *x)
     else if (x->x.how == EXPR_BROKEN)
         x->broken = x->x.why;
     else if (x->x.how == EXPR_LIBJQ)
-        x->broken = arena_printf(x->space.arena, "it is not native: %s", x->x.why);
+        x->broken = arena_printf(x->space.arena, "%s, and --engine native was asked for", x->x.why);
     if (x->broken) {
         fprintf(stderr, "ocean-run: --expr does not compile: %s\n", x->broken);
         x->run->errors = true;
+    } else if (x->libjq_text.p && o->engine == ENGINE_AUTO && !o->explain) {
+        fprintf(stderr, "ocean-run: --expr is evaluated by libjq, which rounds integers beyond 2^53 (%s)\n", x->x.why);
     }
 }
 

@@ -29,10 +29,10 @@ struct map_input {
     enum input_kind kind;
     bool eof, bom_seen;
     struct buf buf;
-    size_t at;            /* everything before is used up */
-    size_t line, col;     /* of `at` */
+    size_t at;        /* everything before is used up */
+    size_t line, col; /* of `at` */
     enum array_state array;
-    size_t scanned;       /* bytes of the present value that were looked at */
+    size_t scanned; /* bytes of the present value that were looked at */
     size_t depth;
     bool in_string, in_word;
 };
@@ -255,8 +255,8 @@ void map_input_place(const struct map_input *in, const struct input_value *v, st
     int n = 0;
     if (at && sscanf(at, "at line %zu, column %zu%n", &line, &col, &n) == 2 && n) {
         struct err old = *e;
-        ERR(e, old.code, "%s: %.*sat line %zu, column %zu%s", in->name, (int)(at - e->msg), old.msg,
-            v->line + line - 1, line == 1 ? v->col + col - 1 : col, old.msg + (at - e->msg) + n);
+        ERR(e, old.code, "%s: %.*sat line %zu, column %zu%s", in->name, (int)(at - e->msg), old.msg, v->line + line - 1,
+            line == 1 ? v->col + col - 1 : col, old.msg + (at - e->msg) + n);
     } else {
         struct err old = *e;
         ERR(e, old.code, "%s: %s, in the value at line %zu, column %zu", in->name, old.msg, v->line, v->col);

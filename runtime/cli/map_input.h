@@ -4,16 +4,16 @@
  * Threads:   one at a time.
  * Errors:    by status; the message names the file and, for broken JSON, line and column. */
 #pragma once
-#include <stdbool.h>
 #include "base/err.h"
 #include "base/str.h"
+#include <stdbool.h>
 
 enum input_kind {
     INPUT_VALUES, /* as jq reads: every value, arrays whole */
     INPUT_ITEMS,  /* the elements of a top-level array one by one */
 };
 enum input_status {
-    INPUT_MORE,   /* go on with the next batch */
+    INPUT_MORE, /* go on with the next batch */
     INPUT_END,
     INPUT_BROKEN, /* not JSON; the file ends here */
     INPUT_FAILED, /* cannot be read (any further) */

@@ -25,7 +25,7 @@ struct job {
     char *name;
     size_t mapped, skipped; /* objects */
     uint32_t element;
-    char *failure;          /* the batch as a whole failed: why */
+    char *failure; /* the batch as a whole failed: why */
 };
 
 struct mappings {
@@ -244,7 +244,8 @@ static void job_end(struct job *j)
 
 /* Objects become one array. Where that is no JSON, values are looked at one by one: what only jq accepts is written
  * anew for the document and marked in `odd`. Returns how many values are JSON. */
-static size_t parse_values(const struct input_batch *b, bool one_by_one, bool *odd, struct json_doc **ret, struct err *e)
+static size_t parse_values(const struct input_batch *b, bool one_by_one, bool *odd, struct json_doc **ret,
+                           struct err *e)
 {
     struct buf all;
     struct heap h;
@@ -282,13 +283,24 @@ static size_t parse_values(const struct input_batch *b, bool one_by_one, bool *o
     return one_by_one ? 0 : parse_values(b, true, odd, ret, e);
 }
 
+/* Of a value that is JSON and no object, by how it begins. */
+static const char *type_of(struct str text)
+{
+    switch (text.p[0]) {
+    case '[': return "an array";
+    case '"': return "a string";
+    case 't':
+    case 'f': return "a boolean";
+    case 'n': return str_is(text, "null") ? "null" : "a number"; /* nan */
+    default: return "a number";
+    }
+}
+
 static void map_value(struct job *j, const struct input_value *in, struct json item, bool odd)
 {
     if (j->failure || in->text.p[0] != '{') {
-        char what[120];
-        char c = in->text.p[0];
-        const char *type = c == '[' ? "an array" : c == '"' ? "a string" : c == 't' || c == 'f' ? "a boolean" : c == 'n' && in->text.n > 1 && in->text.p[1] == 'u' ? "null" : "a number";
-        snprintf(what, sizeof(what), "an item must be an object, this is %s", type);
+        char what[80];
+        snprintf(what, sizeof(what), "an item must be an object, this is %s", type_of(in->text));
         begin_line(j);
         end_error(j, str_of(j->failure ? j->failure : what));
         return;
@@ -333,7 +345,8 @@ static void on_broken(void *arg, const char *message)
     buf_adds(out, ",\"phase\":\"input\"}\n");
 }
 
-/* Before and after -------------------------------------------------------------------------------------------------- */
+/* Before and after --------------------------------------------------------------------------------------------------
+ */
 
 /* Texts for libjq with the clock in front; what libjq does not compile is found now. */
 static void prepare_libjq(struct job *j)
@@ -361,11 +374,14 @@ static void report_problems(struct job *j)
         j->all->run->errors = true;
     }
     for (size_t i = 0; i < j->plan->nexprs; i++) {
-        if (!j->libjq_problems[i])
-            continue;
-        fprintf(stderr, "ocean-run: %s: %s does not compile: %s\n", j->name, j->plan->exprs[i].field,
-                j->libjq_problems[i]);
-        j->all->run->errors = true;
+        const struct expr *x = &j->plan->exprs[i];
+        if (j->libjq_problems[i]) {
+            fprintf(stderr, "ocean-run: %s: %s does not compile: %s\n", j->name, x->field, j->libjq_problems[i]);
+            j->all->run->errors = true;
+        } else if (x->how == EXPR_LIBJQ && !j->all->run->o->explain) {
+            fprintf(stderr, "ocean-run: %s: %s is evaluated by libjq, which rounds integers beyond 2^53 (%s)\n",
+                    j->name, x->field, x->why);
+        }
     }
 }
 
