@@ -3,6 +3,7 @@
  * Lines go to stdout batch by batch, everything for people to stderr. */
 #include "cli/map.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,15 +165,16 @@ static int parse(int argc, char **argv, struct map_options *o)
 void map_flush(struct map_run *run, bool now)
 {
     if (run->out.n && (now || run->out.n >= OUT_BYTES)) {
-        fwrite(run->out.p, 1, run->out.n, stdout);
+        if (fwrite(run->out.p, 1, run->out.n, stdout) < run->out.n && !run->write_errno)
+            run->write_errno = errno;
         if (run->out.cap > 4 * OUT_BYTES) {
             buf_done(&run->out);
             buf_init(&run->out, BUF_NO_LIMIT);
         }
         buf_reset(&run->out);
     }
-    if (now)
-        fflush(stdout);
+    if (now && fflush(stdout) != 0 && !run->write_errno)
+        run->write_errno = errno;
 }
 
 char *map_libjq_text(struct arena *a, const struct map_run *run, struct str expr, bool hide_env)
@@ -194,7 +196,7 @@ static bool feed(struct map_run *run, struct map_input *in, struct input_batch *
                  map_broken_fn broken, void *arg)
 {
     enum input_status s = INPUT_MORE;
-    while (s == INPUT_MORE && !ferror(stdout)) {
+    while (s == INPUT_MORE && !run->write_errno) {
         struct err e = {0}, why = {0};
         s = map_input_batch(in, b, &e);
         size_t good = batch(arg, b, &why);
@@ -252,8 +254,9 @@ int map_command(int argc, char **argv)
     buf_init(&run.out, BUF_NO_LIMIT);
     int code = o.expr ? map_expression(&run) : map_resources(&run);
     map_flush(&run, true);
-    if (ferror(stdout)) {
-        fputs("ocean-run: standard output cannot be written\n", stderr);
+    if (run.write_errno) {
+        if (run.write_errno != EPIPE) /* a reader that has seen enough is no fault */
+            fprintf(stderr, "ocean-run: standard output: %s\n", strerror(run.write_errno));
         code = EXIT_FAILED;
     }
     buf_done(&run.out);

@@ -166,46 +166,58 @@ static enum found broken(const struct map_input *in, const char *what, struct er
     return FOUND_BROKEN;
 }
 
-/* Takes white space and the punctuation of a top-level array; false when a value begins here. */
-static bool skip_between(struct map_input *in, enum found *ret, struct err *e)
+static void skip_blanks(struct map_input *in)
 {
-    struct buf *b = &in->buf;
+    const struct buf *b = &in->buf;
+    size_t n = 0;
     if (!in->bom_seen && (b->n >= 3 || in->eof)) {
         in->bom_seen = true;
         in->at += b->n >= 3 && !memcmp(b->p, "\xEF\xBB\xBF", 3) ? 3 : 0;
     }
-    size_t blanks = 0;
-    while (in->bom_seen && in->at + blanks < b->n && is_blank(b->p[in->at + blanks]))
-        blanks++;
-    advance(in, blanks);
-    *ret = FOUND_PART;
-    if (in->at == b->n || !in->bom_seen) {
-        if (in->eof)
-            *ret = in->array == ARRAY_NONE ? FOUND_END : broken(in, "the array is not closed", e);
-        return true;
-    }
-    char c = b->p[in->at];
-    if (in->kind != INPUT_ITEMS || in->scanned)
-        return false;
+    while (in->bom_seen && in->at + n < b->n && is_blank(b->p[in->at + n]))
+        n++;
+    advance(in, n);
+}
+
+/* Takes the punctuation of a top-level array; false where there is none. */
+static bool take_punctuation(struct map_input *in, char c)
+{
     if (in->array == ARRAY_NONE && c == '[')
         in->array = ARRAY_FIRST;
     else if ((in->array == ARRAY_FIRST || in->array == ARRAY_NEXT) && c == ']')
         in->array = ARRAY_NONE;
     else if (in->array == ARRAY_NEXT && c == ',')
         in->array = ARRAY_ELEMENT;
-    else if (in->array == ARRAY_NEXT)
-        return *ret = broken(in, "expected \",\" or \"]\" after an element of the array", e), true;
     else
         return false;
     advance(in, 1);
-    return skip_between(in, ret, e);
+    return true;
+}
+
+/* Takes what stands between values. FOUND_VALUE: one begins here. */
+static enum found skip_between(struct map_input *in, struct err *e)
+{
+    for (;;) {
+        skip_blanks(in);
+        if (in->at == in->buf.n || !in->bom_seen) {
+            if (!in->eof)
+                return FOUND_PART;
+            return in->array == ARRAY_NONE ? FOUND_END : broken(in, "the array is not closed", e);
+        }
+        if (in->kind != INPUT_ITEMS || in->scanned)
+            return FOUND_VALUE;
+        if (take_punctuation(in, in->buf.p[in->at]))
+            continue;
+        return in->array == ARRAY_NEXT ? broken(in, "expected \",\" or \"]\" after an element of the array", e)
+                                       : FOUND_VALUE;
+    }
 }
 
 /* The next value in what was read. */
 static enum found find_value(struct map_input *in, struct input_value *ret, struct err *e)
 {
-    enum found f;
-    if (skip_between(in, &f, e))
+    enum found f = skip_between(in, e);
+    if (f != FOUND_VALUE)
         return f;
     if (!scan_value(in)) {
         if (!in->eof)

@@ -33,8 +33,9 @@ struct map_run {
     const struct map_options *o;
     char **env; /* what env may show; empty without env access */
     struct jq_host *jq;
-    struct buf out; /* lines not yet written */
-    bool errors;    /* an error line, or an expression that does not compile */
+    struct buf out;  /* lines not yet written */
+    bool errors;     /* an error line, or an expression that does not compile */
+    int write_errno; /* stdout cannot be written: why; else 0 */
 };
 
 /* Lines go through run->out; map_flush hands them to stdout, if `now` or much has gathered. */

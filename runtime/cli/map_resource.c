@@ -307,7 +307,8 @@ static void map_value(struct job *j, const struct input_value *in, struct json i
     }
     struct val v = val_of_doc(item.v);
     ev_begin(&j->m.ev);
-    if (odd && map_parse_odd(&j->m.heap, in->text, &v) < 0)
+    /* libjq has seen the value as the document has it, and both must find the same elements. */
+    if (odd && !j->plan->nlibjq && map_parse_odd(&j->m.heap, in->text, &v) < 0)
         v = val_of_doc(item.v);
     map_item(j, v);
 }
@@ -486,6 +487,8 @@ int map_resources(struct map_run *run)
     for (size_t i = 0; i < doc->n && code == EXIT_DONE; i++)
         if (is_chosen(run->o, &doc->resources[i]) && job_new(&all.jobs[all.njobs++], &all, &doc->resources[i]) < 0)
             code = EXIT_CONFIG;
+    if (!doc->n)
+        fprintf(stderr, "ocean-run: %s: the mapping has no resources\n", run->o->mapping);
     if (code == EXIT_DONE && !all.njobs && (run->o->nkinds || run->o->nindexes))
         code = none_chosen(doc);
     if (code == EXIT_DONE)

@@ -82,7 +82,7 @@ class Lines(MapCase):
         """map: by item, resource, element; elements are numbered"""
         sub = {"kind": "sub", "selector": {"query": "true"}, "port": {
             "itemsToParse": ".subs", "entity": {"mappings": {"identifier": ".item", "blueprint": '"s"', "title": ".subs"}}}}
-        r = self.map(self.mapping(BASE, sub), 
+        r = self.map(self.mapping(BASE, sub),
                      stdin='[{"id":1,"on":true,"subs":["a","b"]},{"id":2,"on":true},{"id":3,"on":true,"subs":["c"]}]')
         got = [(x["resource"], x["item"], x.get("element"), x["entity"]["identifier"]) for x in self.lines(r)]
         self.assertEqual(got, [(0, 0, None, 1), (1, 0, 0, "a"), (1, 0, 1, "b"), (0, 1, None, 2), (0, 2, None, 3),
@@ -165,6 +165,9 @@ class Documents(MapCase):
         self.assertExit(r, 3)
         self.assertRegex(r.stderr, r"r\.json:2:\d+: port\.entity")
         self.assertExit(self.map("none.yaml"), 3)
+        r = self.map(self.write("e.yaml", ""), stdin="{}")
+        self.assertExit(r, 0)
+        self.assertSays(r, "no resources")
         self.assertExit(self.map(self.write("l.json", "[1]")), 3)
 
     def test_compile(self):
@@ -282,6 +285,20 @@ class Inputs(MapCase):
                 proc.stdin.flush()
             proc.stdin.close()
             self.assertEqual(proc.stdout.read().decode().split("\n")[:-1], whole)
+
+    def test_many_arrays(self):
+        """map: hundreds of thousands of empty arrays one after another"""
+        r = self.map(self.mapping(BASE), stdin="[]" * 300000 + '{"id":1,"on":true}')
+        self.assertEqual(len(r.raw), 1)
+        self.assertExit(r, 0)
+
+    def test_closed_pipe(self):
+        """map: a reader that goes away ends it, without a word"""
+        proc = subprocess.Popen([lib.OCEAN_RUN, "map", "--expr", "."], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        proc.stdout.close()
+        _, err = proc.communicate(b"1 2 3", timeout=lib.TIMEOUT_S)
+        self.assertEqual((proc.returncode, err), (1, b""))
 
     def test_pipe(self):
         """map: the answer to a value comes before the next one is written"""
