@@ -188,7 +188,14 @@ char *map_libjq_text(struct arena *a, const struct map_run *run, struct str expr
 int map_parse_odd(struct heap *h, struct str text, struct val *ret)
 {
     struct str why;
-    return val_parse(h, text, ret, &why);
+    if (utf8_valid(text))
+        return val_parse(h, text, ret, &why);
+    struct buf repaired;
+    buf_init(&repaired, BUF_NO_LIMIT);
+    utf8_repair(&repaired, text);
+    int rc = val_parse(h, buf_str(&repaired), ret, &why); /* copies */
+    buf_done(&repaired);
+    return rc;
 }
 
 /* One file; false if it could not be read. */
