@@ -125,7 +125,8 @@ struct str val_excerpt(struct heap *h, struct val v, size_t max)
         n--;
     char *p = heap_alloc(h, max);
     if (p) {
-        memcpy(p, out.p, n);
+        if (n) /* nothing was written when the heap is full */
+            memcpy(p, out.p, n);
         memcpy(p + n, "...", 3);
         n += 3;
         if (close)
