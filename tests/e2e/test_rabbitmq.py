@@ -220,7 +220,7 @@ class RabbitMQ(lib.Case):
         self.assertEqual(queues[odd]["title"], "rück: a/b\\c, *|&~()")
         orders = queues["shop:orders"]
         self.assertEqual(orders["relations"], {"vhost": "shop"})
-        self.assertEqual(orders["properties"]["arguments"], {"x-max-length": 1000})
+        self.assertEqual(orders["properties"]["arguments"]["x-max-length"], 1000)  # newer brokers add some of their own
         self.assertIs(orders["properties"]["durable"], True)
         self.assertIs(queues["shop:mails"]["properties"]["durable"], False)
         self.assertEqual(orders["properties"]["type"], "classic")
