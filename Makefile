@@ -19,7 +19,7 @@ LDFLAGS  += $(SANFLAGS)
 # Folders in link order: each may use only those to its right (design.md section 3).
 FOLDERS  := cli script catalog sync port mapping config store json io base
 MAINS    := runtime/cli/main.c runtime/cli/port_local.c
-SRC_OF    = $(filter-out $(MAINS),$(wildcard runtime/$(1)/*.c))
+SRC_OF    = $(filter-out $(MAINS),$(wildcard runtime/$(1)/*.c runtime/$(1)/*/*.c))
 OBJ_OF    = $(patsubst runtime/%.c,$(B)/%.o,$(call SRC_OF,$(1)))
 ARCHIVES := $(FOLDERS:%=$(B)/%.a)
 
@@ -66,6 +66,18 @@ $(B)/gen/embedded_lua.c: $(EMBEDDED_LUA)
 $(B)/gen/embedded_lua.o: $(B)/gen/embedded_lua.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(B)/script.a: $(B)/gen/embedded_lua.o
+
+# Style sheet and script of the catalog's pages, likewise.
+PAGE_FILES := runtime/catalog/page/page.css runtime/catalog/page/page.js
+$(B)/gen/embedded_page.c: $(PAGE_FILES)
+	@mkdir -p $(@D)
+	@{ echo '#include "catalog/page/embed.h"'; \
+	  for f in $^; do n=$$(basename $$f | tr . _); \
+	    echo "const unsigned char $$n[] = {"; od -An -v -tx1 $$f | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '0};'; \
+	    echo "const size_t $${n}_size = sizeof($$n) - 1;"; done; } > $@.tmp && mv $@.tmp $@
+$(B)/gen/embedded_page.o: $(B)/gen/embedded_page.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(B)/catalog.a: $(B)/gen/embedded_page.o
 
 # Unit tests: tests/unit/<folder>/test_*.c link that folder and what it may use.
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)

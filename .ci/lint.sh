@@ -16,7 +16,7 @@ declare -A MAY=(
     [listen]="listen sync port mapping config store json io base"
     [cli]="cli script catalog listen live sync port mapping config store json io base"
 )
-for file in runtime/*/*.[ch]; do
+for file in runtime/*/*.[ch] runtime/*/*/*.[ch]; do
     folder=${file#runtime/}
     folder=${folder%%/*}
     for used in $(sed -n 's|^#include "\([a-z_]*\)/.*|\1|p' "$file" | sort -u); do
@@ -59,7 +59,7 @@ banned 'lua_resume' 'only script/task.c resumes Lua' '^runtime/script/(task|coro
 banned 'lua_yieldk|lua_yield' 'only script/op.c and the hook in task.c yield' '^runtime/script/(op|task|coro|limit|api_core)\.c'
 
 # Length of files, headers without a guard, leftovers.
-for file in runtime/*/*.[ch]; do
+for file in runtime/*/*.[ch] runtime/*/*/*.[ch]; do
     lines=$(wc -l <"$file")
     [ "$lines" -le 800 ] || complain "$file has $lines lines; split it by concern"
     long=$(awk 'length($0) > 140 { print NR; exit }' "$file")

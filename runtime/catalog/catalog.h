@@ -10,6 +10,11 @@
 
 struct catalog;
 
+/* Maps `input` (JSON) with `mapping` (YAML or JSON) for the playground, on a thread of its own choice; `done` runs once on the
+ * loop thread, later, with one JSON line per result as `ocean-run map` prints them, and with what it has to say. */
+typedef void (*catalog_evaluate_fn)(void *arg, struct str mapping, struct str input,
+                                    void (*done)(void *done_arg, struct str lines, struct str messages), void *done_arg);
+
 struct catalog_opts {
     const char *file;             /* or ":memory:" */
     const char *host;             /* NULL: 127.0.0.1 */

@@ -26,6 +26,8 @@ struct catalog {
     } rate;
     char *file, *host, *public_url, *url, *admin_token;
     char **clients; /* ID:SECRET */
+    catalog_evaluate_fn evaluate; /* NULL: no playground */
+    void *evaluate_arg;
 };
 
 /* rest.c */

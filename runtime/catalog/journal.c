@@ -447,3 +447,51 @@ int journal_summary(struct journal *j, struct work *w)
     free(total.durations);
     return 0;
 }
+
+/* For the page ---------------------------------------------------------------------------------------------------- */
+
+static struct str part(const char **at, size_t n)
+{
+    struct str s = {*at, n};
+    *at += n;
+    return s;
+}
+
+static struct journal_line line_of(const struct entry *e)
+{
+    const char *at = e->text;
+    struct journal_line l = {.seq = e->seq, .duration_us = e->duration_us, .at_us = e->at_us, .method = e->method,
+                             .route = e->route ? e->route->id : "unmatched", .request_bytes = e->request_bytes,
+                             .response_bytes = e->response_bytes, .status = e->status, .created = e->created,
+                             .updated = e->updated, .unchanged = e->unchanged, .deleted = e->deleted,
+                             .cascaded = e->cascaded, .failed = e->failed};
+    l.path = part(&at, e->npath);
+    l.query = part(&at, e->nquery);
+    part(&at, e->nagent + e->nclient);
+    l.error = part(&at, e->nerror);
+    l.faults = part(&at, e->nfaults);
+    return l;
+}
+
+static bool line_wanted(const struct journal_filter *f, const struct journal_line *l)
+{
+    return !f || ((!f->route.n || str_ieq(f->route, str_of(l->route))) &&
+                  (!f->method.n || str_ieq(f->method, str_of(l->method))) &&
+                  (!f->failed || l->status >= 400 || l->status == 0));
+}
+
+void journal_newest(const struct journal *j, uint64_t before, size_t max, const struct journal_filter *filter,
+                    void (*fn)(void *arg, const struct journal_line *line), void *arg)
+{
+    uint64_t seq = before < j->next ? before : j->next;
+    while (max && seq-- > j->first && j->next - seq <= j->cap) {
+        const struct entry *e = &j->ring[seq % j->cap];
+        if (e->seq != seq || !e->done)
+            continue;
+        struct journal_line l = line_of(e);
+        if (!line_wanted(filter, &l))
+            continue;
+        fn(arg, &l);
+        max--;
+    }
+}

@@ -19,3 +19,21 @@ size_t journal_count(const struct journal *j);
 /* Filters and order from the query of `w` (P-225); -1 refused. */
 int journal_write(struct journal *j, struct work *w);
 int journal_summary(struct journal *j, struct work *w);
+
+/* One entry as a page shows it; texts borrowed until the next request. */
+struct journal_line {
+    uint64_t seq, duration_us;
+    int64_t at_us;
+    const char *method, *route; /* "E-31", "unmatched" */
+    struct str path, query, error, faults;
+    size_t request_bytes, response_bytes;
+    int status; /* 0: the connection was reset */
+    unsigned created, updated, unchanged, deleted, cascaded, failed;
+};
+struct journal_filter {
+    struct str route, method; /* empty: any */
+    bool failed;              /* answers of 400 and more, and lost ones */
+};
+/* The newest entries below number `before`, newest first, `max` at most; filter NULL: all. */
+void journal_newest(const struct journal *j, uint64_t before, size_t max, const struct journal_filter *filter,
+                    void (*fn)(void *arg, const struct journal_line *line), void *arg);

@@ -160,6 +160,15 @@ static int ensure(struct core *k, struct refusal *r)
     return meta_put(k, "refs_upto", (struct str){text, (size_t)n}, r);
 }
 
+int refs_behind(struct core *k, int64_t *ret, struct refusal *r)
+{
+    int64_t newest;
+    if (read_upto(k, r) < 0 || q_int(k, r, &newest, 0, "SELECT MAX(id) FROM entity", "") < 0)
+        return -1;
+    *ret = newest > k->refs_upto ? newest - k->refs_upto : 0;
+    return 0;
+}
+
 int refs_find(struct core *k, const struct blueprint *target, struct str identifier, struct ids *ret, struct refusal *r)
 {
     if (ensure(k, r) < 0)

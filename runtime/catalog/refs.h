@@ -10,6 +10,8 @@
 int refs_update(struct core *k, const struct blueprint *b, int64_t id, struct json before, struct json after, struct refusal *r);
 /* Rows that may refer to the entity, appended to `ret`. */
 int refs_find(struct core *k, const struct blueprint *target, struct str identifier, struct ids *ret, struct refusal *r);
+/* How many rows the next refs_find has to read first. */
+int refs_behind(struct core *k, int64_t *ret, struct refusal *r);
 /* Has `rel` of an entity of `b` the target under a relation for which `required` is as given? */
 bool refs_points(const struct blueprint *b, struct json rel, const struct blueprint *target, struct str identifier,
                  bool required);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "catalog/catalog_priv.h"
+#include "catalog/page/page.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
 #define HANG_MS 600000
@@ -70,7 +71,7 @@ static void reply(struct work *w)
             w->headers[w->nheaders++] = (struct http_header){STR("x-trace-id"), {id, 32}};
     }
     record(w, w->status);
-    http_reply(w->call, w->status, JSON_TYPE, &w->out, w->headers, w->nheaders);
+    http_reply(w->call, w->status, w->type ? w->type : JSON_TYPE, &w->out, w->headers, w->nheaders);
     work_free(w);
 }
 
@@ -79,7 +80,10 @@ static void write_refusal(struct work *w)
     buf_reset(&w->out);
     w->refused = true;
     w->status = w->r.status;
-    refusal_write(&w->r, &w->out);
+    if (w->route && (w->route->flags & ROUTE_PAGE))
+        page_refusal(w);
+    else
+        refusal_write(&w->r, &w->out);
     if (w->status >= 500)
         log_error("%s %.*s: %s", http_call_method(w->call), STR_FMT(http_call_path(w->call)), w->r.message);
 }
@@ -380,8 +384,10 @@ void rest_handle(void *catalog, struct http_call *call)
     struct work *w = work_new(c, call);
     struct str allow, path = http_call_path(call), token = http_call_header(call, STR("Authorization"));
     w->route = route_find(w->a, str_of(http_call_method(call)), path, w->seg, &w->nseg, &allow);
+    bool page = w->route && (w->route->flags & ROUTE_PAGE);
     bool control = path.n >= 7 && !memcmp(path.p, "/_local", 7) && (path.n == 7 || path.p[7] == '/');
-    if (control) {
+    if (control || page) {
+        w->base_url = base_url(w);
         if (c->no_control)
             w->route = NULL, allow = STR_NULL;
         if (!w->route)

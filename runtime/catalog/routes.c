@@ -1,11 +1,13 @@
 /* The table of endpoints and the way to one of them: the path is split on "/" before anything is decoded (port-api
  * P-6), and literal segments win over parameters because they stand first (P-9). */
+#include "catalog/page/page.h"
 #include "catalog/routes.h"
 
 #include <string.h>
 
 #define W ROUTE_WRITES
 #define I (ROUTE_OPEN | ROUTE_CONTROL)
+#define P (ROUTE_OPEN | ROUTE_PAGE)
 
 const struct route catalog_routes[] = {
     {"POST", "v1/blueprints/{}/entities/bulk", "E-31", W, api_entity_bulk, NULL},
@@ -79,6 +81,23 @@ const struct route catalog_routes[] = {
     {"GET", "_local/faults/{}", "local", I, NULL, control_fault_get_now},
     {"PUT", "_local/faults/{}", "local", I, NULL, control_fault_put_now},
     {"DELETE", "_local/faults/{}", "local", I, NULL, control_fault_delete_now},
+    {"GET", "_local/blueprints", "local", I, api_blueprints_get, NULL},
+    {"GET", "_local/blueprints/{}", "local", I, api_blueprint_get, NULL},
+    {"GET", "_local/blueprints/{}/entities/{}", "local", I, api_entity_get, NULL},
+    {"GET", "_local/integrations", "local", I, api_integrations_get, NULL},
+    {"GET", "_local/integrations/{}", "local", I, api_integration_get, NULL},
+
+    {"GET", "", "page", P, page_overview, page_overview_now},
+    {"GET", "page.css", "page", P, NULL, page_style_now},
+    {"GET", "page.js", "page", P, NULL, page_script_now},
+    {"GET", "blueprints", "page", P, page_blueprints, NULL},
+    {"GET", "blueprints/{}", "page", P, page_blueprint, NULL},
+    {"GET", "blueprints/{}/entities", "page", P, page_entities, NULL},
+    {"GET", "blueprints/{}/entities/{}", "page", P | W, page_entity, NULL}, /* writes: the index of references */
+    {"GET", "integrations", "page", P, page_integrations, NULL},
+    {"GET", "integrations/{}", "page", P, page_integration, NULL},
+    {"GET", "integrations/{}/resyncs/{}", "page", P, page_resync, NULL},
+    {"GET", "journal", "page", P, NULL, page_journal_now},
 };
 const size_t catalog_nroutes = sizeof(catalog_routes) / sizeof(catalog_routes[0]);
 

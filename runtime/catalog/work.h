@@ -19,6 +19,7 @@ enum route_flags {
     ROUTE_PLUS = 8,     /* "+" in the path is a space (port-api P-7) */
     ROUTE_BIG = 16,     /* body up to 16 MiB */
     ROUTE_ATOMIC = 32,  /* a refusal undoes what was written before it */
+    ROUTE_PAGE = 64,    /* HTML for people (page/page.h); open and guarded as /_local is */
 };
 
 struct route {
@@ -61,6 +62,8 @@ struct work {
     bool refused;
     bool undo;            /* a refusal must roll back what was written before it */
     struct effects eff;
+    const char *type; /* of the answer; NULL: JSON */
+    struct str part;  /* what a page's `now` function wrote for its `run` */
     struct http_header headers[12];
     size_t nheaders;
 

@@ -15,6 +15,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -110,7 +111,7 @@ static bool iso_any(struct str s, int64_t *ret_us)
     if (s.n < 10 || s.n > 40)
         return false;
     memcpy(text, s.p, s.n);
-    strcpy(text + s.n, s.n == 10 ? "T00:00:00Z" : "Z");
+    snprintf(text + s.n, sizeof(text) - s.n, "%s", s.n == 10 ? "T00:00:00Z" : "Z");
     return iso_parse(str_of(text), ret_us);
 }
 
