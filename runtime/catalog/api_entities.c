@@ -1,4 +1,5 @@
 /* Writing and deleting entities over HTTP: E-30 to E-33 and the writing half of E-37. */
+#include "catalog/changes.h"
 #include "catalog/faults.h"
 #include "catalog/remove.h"
 #include "catalog/routes.h"
@@ -28,6 +29,8 @@ static void count(struct work *w, const struct blueprint *b, const struct writte
     else
         w->eff.updated++;
     work_key(w, b->identifier, done->identifier);
+    if (!done->unchanged)
+        changes_note(w, done->created ? CHANGE_CREATED : CHANGE_UPDATED, b->identifier, done->identifier);
 }
 
 static int answer_entity(struct work *w, const struct blueprint *b, struct written *done)
@@ -228,8 +231,10 @@ static int remove_list(struct work *w, const struct blueprint *b, const struct s
         return -1;
     w->eff.deleted = gone->deleted;
     w->eff.cascaded = gone->cascaded;
-    for (size_t i = 0; i < gone->n; i++)
+    for (size_t i = 0; i < gone->n; i++) {
         work_key(w, b->identifier, gone->identifiers[i]);
+        changes_note(w, CHANGE_DELETED, b->identifier, gone->identifiers[i]);
+    }
     return 0;
 }
 

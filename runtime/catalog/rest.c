@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "catalog/catalog_priv.h"
+#include "catalog/changes.h"
 #include "catalog/page/page.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
@@ -157,7 +158,7 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
     k->h = h;
     if (atomic_exchange(&k->stale, false))
         core_forget(k);
-    if (w->route->run(w) == 0) {
+    if (w->route->run(w) == 0 && (!(w->route->flags & ROUTE_WRITES) || changes_store(w) == 0)) {
         w->r.status = 0; /* a look-up on the way may have found nothing */
         return 0;
     }

@@ -81,6 +81,7 @@ const struct route catalog_routes[] = {
     {"GET", "_local/faults/{}", "local", I, NULL, control_fault_get_now},
     {"PUT", "_local/faults/{}", "local", I, NULL, control_fault_put_now},
     {"DELETE", "_local/faults/{}", "local", I, NULL, control_fault_delete_now},
+    {"GET", "_local/changes", "local", I, control_changes, NULL},
     {"GET", "_local/blueprints", "local", I, api_blueprints_get, NULL},
     {"GET", "_local/blueprints/{}", "local", I, api_blueprint_get, NULL},
     {"GET", "_local/blueprints/{}/entities/{}", "local", I, api_entity_get, NULL},

@@ -77,5 +77,7 @@ int control_faults_clear_now(struct work *w);
 int control_fault_get_now(struct work *w);
 int control_fault_put_now(struct work *w);
 int control_fault_delete_now(struct work *w);
+/* changes.c */
+int control_changes(struct work *w);
 /* seed.c */
 int control_seed(struct work *w);

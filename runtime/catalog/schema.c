@@ -45,6 +45,12 @@ const char *const catalog_migrations[] = {
     "  PRIMARY KEY (integration, event)) WITHOUT ROWID;"
     "CREATE TABLE document (class TEXT NOT NULL, owner TEXT NOT NULL, identifier TEXT NOT NULL, doc TEXT NOT NULL,"
     "  PRIMARY KEY (class, owner, identifier)) WITHOUT ROWID;",
+    "CREATE TABLE changes (event TEXT PRIMARY KEY, datasource TEXT NOT NULL, first_at INTEGER NOT NULL,"
+    "  last_at INTEGER NOT NULL, created INTEGER NOT NULL DEFAULT 0, updated INTEGER NOT NULL DEFAULT 0,"
+    "  unchanged INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,"
+    "  keys INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    "CREATE TABLE change (event TEXT NOT NULL, position INTEGER NOT NULL, what INTEGER NOT NULL, blueprint TEXT NOT NULL,"
+    "  identifier TEXT NOT NULL, PRIMARY KEY (event, position)) WITHOUT ROWID;",
     NULL,
 };
 

@@ -11,6 +11,7 @@ struct catalog;
 struct work;
 struct fault;
 struct token;
+struct noted;
 
 enum route_flags {
     ROUTE_WRITES = 1,
@@ -34,6 +35,8 @@ const struct route *route_find(struct arena *a, struct str method, struct str pa
                                struct str *ret_allow);
 extern const struct route catalog_routes[];
 extern const size_t catalog_nroutes;
+
+enum change { CHANGE_CREATED, CHANGE_UPDATED, CHANGE_DELETED };
 
 struct effects {
     unsigned created, updated, unchanged, deleted, cascaded, failed, bare;
@@ -62,6 +65,8 @@ struct work {
     bool refused;
     bool undo;            /* a refusal must roll back what was written before it */
     struct effects eff;
+    struct str resync; /* changes.h */
+    struct noted *noted, *last_noted;
     const char *type; /* of the answer; NULL: JSON */
     struct str part;  /* what a page's `now` function wrote for its `run` */
     struct http_header headers[12];

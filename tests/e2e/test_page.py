@@ -149,6 +149,26 @@ class Pages(Case):
         self.assertLessEqual({f"/blueprints/thing/entities/t{i:04}" for i in range(20, 30)}, targets)  # referred to by
         self.assertIn("svg", [tag for tag, _ in page.tags])
 
+    def test_what_changed(self):
+        """A resync's changes are on record: counts, and the first thousand keys"""
+        port = self.filled(30)
+        port.call("POST", "/integration", {"installationId": "my-jira", "installationAppType": "jira", "version": "1",
+                                           "changelogDestination": {}, "config": {"resources": []}})
+        options = "?upsert=true&ocean_info_event_type=resync&ocean_info_resync_id=r-1"
+        entities = [{"identifier": f"n{i}", "title": "new"} for i in range(2)]
+        entities += [{"identifier": "t0003", "title": "Other"}, {"identifier": "t0004", "title": "Thing 4"}]
+        port.call("POST", "/blueprints/thing/entities/bulk" + options, {"entities": entities})
+        port.call("POST", "/blueprints/thing/bulk/entities/delete" + options.replace("upsert", "delete_dependents"),
+                  {"entities": ["t0029", "none"]})
+        page = self.page(port, "/integrations/my-jira/resyncs/r-1")
+        self.assertIn("2 created", page.text)
+        self.assertIn("1 deleted", page.text)
+        record = port.local("GET", "/changes?event=r-1")
+        changed = [(c["change"], c["identifier"]) for c in record["changes"]]
+        self.assertEqual(changed[:2] + changed[-1:], [("created", "n0"), ("created", "n1"), ("deleted", "t0029")])
+        self.assertIn(("updated", "t0003"), changed)
+        self.assertIn("r-1", str(self.page(port, "/").links))
+
     def test_hostile_values(self):
         """Markup, control characters and long texts from outside stay text"""
         port = self.port_local()

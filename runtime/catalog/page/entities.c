@@ -183,16 +183,18 @@ static int take_rows(struct list *l, struct sqlite3_stmt *s)
     return rc < 0 ? -1 : 0;
 }
 
+/* One lower bound, or SQLite would walk from the other: behind `from` means from its next text on. */
 static int rows_by_prefix(struct list *l)
 {
-    struct str end = STR_NULL;
-    if (l->text.n)
-        end = str_of(arena_printf(l->w->a, "%.*s\xff", STR_FMT(l->text)));
+    struct arena *a = l->w->a;
+    struct str least = l->from.n   ? str_of(arena_printf(a, "%.*s\x01", STR_FMT(l->from)))
+                       : l->text.n ? l->text
+                                   : STR("");
+    struct str end = l->text.n ? str_of(arena_printf(a, "%.*s\xff", STR_FMT(l->text))) : STR_NULL;
     return take_rows(l, q_open(l->w->k, &l->w->r,
-                               "SELECT " ROW_COLUMNS
-                               " FROM entity WHERE blueprint = ?1 AND identifier >= ?2 AND identifier > ?3 AND (?4 IS "
-                               "NULL OR identifier < ?4) ORDER BY identifier",
-                               "ittt", l->b->id, l->text.n ? l->text : STR(""), l->from.n ? l->from : STR(""), end));
+                               "SELECT " ROW_COLUMNS " FROM entity WHERE blueprint = ?1 AND identifier >= ?2"
+                               " AND (?3 IS NULL OR identifier < ?3) ORDER BY identifier",
+                               "itt", l->b->id, least, end));
 }
 
 static int rows_by_scan(struct list *l)

@@ -5,7 +5,7 @@
 #include "catalog/page/page.h"
 
 #include "base/clock.h"
-#include "catalog/page/metrics.h"
+#include "catalog/page/resyncs.h"
 #include "json/write.h"
 
 #define RESYNCS_SHOWN 20

@@ -2,6 +2,9 @@
 #include "catalog/page/page.h"
 
 #include "catalog/catalog_priv.h"
+#include "catalog/page/resyncs.h"
+
+#define LAST_CHANGES 5
 
 #define NEWEST_REQUESTS 20
 
@@ -147,6 +150,8 @@ int page_overview(struct work *w)
             return -1;
         buf_adds(&w->out, "</section>");
     }
+    if (page_last_changes(w, LAST_CHANGES) < 0)
+        return -1;
     buf_addstr(&w->out, w->part);
     page_end(w, STR("/_local/state"));
     return 0;
