@@ -24,7 +24,7 @@ void buf_reset(struct buf *b)
         b->p[0] = 0;
 }
 
-int buf_reserve(struct buf *b, size_t more)
+int buf_grow(struct buf *b, size_t more)
 {
     if (b->failed || more > b->max || b->n > b->max - more) {
         b->failed = true;
@@ -45,26 +45,6 @@ int buf_reserve(struct buf *b, size_t more)
     }
     b->p = p;
     b->cap = cap;
-    return 0;
-}
-
-int buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (buf_reserve(b, n) < 0)
-        return ERR_TOO_BIG;
-    if (n)
-        memcpy(b->p + b->n, p, n);
-    b->n += n;
-    b->p[b->n] = 0;
-    return 0;
-}
-
-int buf_addc(struct buf *b, char c)
-{
-    if (b->failed || b->n + 1 >= b->cap) /* the usual case, room for one more and the NUL, costs no call */
-        return buf_add(b, &c, 1);
-    b->p[b->n++] = c;
-    b->p[b->n] = 0;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/err.h"
 #include "base/str.h"
 
 struct buf {
@@ -21,9 +22,28 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);  /* frees; b may be init'ed again */
 void buf_reset(struct buf *b); /* n = 0, failed = false, memory kept */
-int buf_reserve(struct buf *b, size_t more);
-int buf_add(struct buf *b, const void *p, size_t n);
-int buf_addc(struct buf *b, char c);
+int buf_grow(struct buf *b, size_t more); /* buf_reserve where the room does not suffice */
+static inline int buf_reserve(struct buf *b, size_t more)
+{
+    return !b->failed && more < b->cap - b->n ? 0 : buf_grow(b, more);
+}
+static inline int buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (buf_reserve(b, n) < 0)
+        return ERR_TOO_BIG;
+    bytes_copy(b->p + b->n, p, n);
+    b->n += n;
+    b->p[b->n] = 0;
+    return 0;
+}
+static inline int buf_addc(struct buf *b, char c)
+{
+    if (buf_reserve(b, 1) < 0)
+        return ERR_TOO_BIG;
+    b->p[b->n++] = c;
+    b->p[b->n] = 0;
+    return 0;
+}
 int buf_adds(struct buf *b, const char *s);
 int buf_addstr(struct buf *b, struct str s);
 int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,15 @@
-/* SipHash-2-4 with 128 bits of output, over a fixed key (see hash.h). */
+/* SipHash-2-4 with 128 bits of output, over a fixed key; and a hash by wide multiplication (see hash.h).
+ *
+ * mix128 keeps two lanes. Sixteen bytes are multiplied into both, each lane guarding the half that the other one does
+ * not: a factor that happens to be zero loses nothing of the lane beside it. A unit's last block overlaps the one
+ * before, and its length and tag go in first, so that no unit needs padding or copying. */
 #include "base/hash.h"
 
 #include <endian.h>
+#include <pthread.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
 
 #define KEY0 0x6f6365616e2d7275ull
 #define KEY1 0x6e2d66696e676572ull
@@ -128,4 +136,92 @@ struct key128 key128_entity(struct str blueprint, struct str identifier)
     hash128_add_str(&h, blueprint);
     hash128_add_str(&h, identifier);
     return hash128_end(&h);
+}
+
+/* mix128 --------------------------------------------------------------------------------------------------------- */
+
+static struct mix128 seed;
+static uint64_t guard[2]; /* odd, from the seed */
+static pthread_once_t seeded = PTHREAD_ONCE_INIT;
+
+static void make_seed(void)
+{
+    uint64_t r[4];
+    if (getrandom(r, sizeof(r), GRND_NONBLOCK) != (ssize_t)sizeof(r)) {
+        /* A machine that has just started has no entropy yet; time and place are what it has. */
+        uint64_t now = clock_mono_ns() + (uint64_t)(uintptr_t)&seed;
+        struct key128 x = hash128_of((struct str){(const char *)&now, sizeof(now)});
+        struct key128 y = hash128_of((struct str){(const char *)&x, sizeof(x)});
+        memcpy(r, &x, sizeof(x));
+        memcpy(r + 2, &y, sizeof(y));
+    }
+    seed = (struct mix128){r[0], r[1]};
+    guard[0] = r[2] | 1;
+    guard[1] = r[3] | 1;
+}
+
+struct mix128 mix128_start(void)
+{
+    pthread_once(&seeded, make_seed);
+    return seed;
+}
+
+static inline void wide(uint64_t x, uint64_t y, uint64_t *lo, uint64_t *hi)
+{
+#ifdef __SIZEOF_INT128__
+    unsigned __int128 r = (unsigned __int128)x * y;
+    *lo = (uint64_t)r;
+    *hi = (uint64_t)(r >> 64);
+#else
+    uint64_t a = x >> 32, b = x & UINT32_MAX, c = y >> 32, d = y & UINT32_MAX;
+    uint64_t mid = (b * d >> 32) + (a * d & UINT32_MAX) + b * c;
+    *lo = x * y;
+    *hi = a * c + (a * d >> 32) + (mid >> 32);
+#endif
+}
+
+static inline struct mix128 mix(struct mix128 m, uint64_t x, uint64_t y)
+{
+    uint64_t plo, phi, qlo, qhi;
+    wide(x ^ m.a, y ^ guard[0], &plo, &phi);
+    wide(y ^ m.b, x ^ guard[1], &qlo, &qhi);
+    return (struct mix128){rotl(m.a, 29) + (plo ^ qhi), rotl(m.b, 37) + (qlo ^ phi)};
+}
+
+static inline uint64_t half_at(const unsigned char *p)
+{
+    uint32_t m;
+    memcpy(&m, p, 4);
+    return m;
+}
+
+void mix128_add(struct mix128 *to, unsigned char tag, const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    struct mix128 m = *to;
+    uint64_t x = 0, y = 0;
+    m.a ^= ((uint64_t)n << 8 | tag) * 0x9e3779b97f4a7c15ull;
+    for (size_t left = n; left > 16; left -= 16, p += 16)
+        m = mix(m, word_at(p), word_at(p + 8));
+    if (n > 16) {
+        p = (const unsigned char *)data + n - 16;
+        x = word_at(p);
+        y = word_at(p + 8);
+    } else if (n >= 8) {
+        x = word_at(p);
+        y = word_at(p + n - 8);
+    } else if (n >= 4) {
+        x = half_at(p);
+        y = half_at(p + n - 4);
+    } else if (n) {
+        x = (uint64_t)p[0] | (uint64_t)p[n >> 1] << 8 | (uint64_t)p[n - 1] << 16;
+    }
+    *to = mix(m, x, y);
+}
+
+struct key128 mix128_end(struct mix128 m)
+{
+    m = mix(m, m.b, m.a);
+    m = mix(m, guard[1], guard[0]);
+    return (struct key128){m.a, m.b};
 }

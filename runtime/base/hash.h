@@ -1,8 +1,10 @@
-/* hash.h: 128-bit hashes of bytes (SipHash-2-4 with 128-bit output, Aumasson and
- * Bernstein), used for entity keys and content fingerprints.
+/* hash.h: two 128-bit hashes.
  *
- * Not a signature: the key is fixed, so that values may be kept across runs.
- * Pure functions, any thread. */
+ * hash128 (SipHash-2-4 with 128-bit output, Aumasson and Bernstein) is for keys and for what is kept across runs: its
+ * key is fixed, pieces do not matter. mix128 is several times faster and for comparisons within one process only: it is
+ * seeded anew in each, so nobody outside can aim at a collision, and its values must never be stored.
+ *
+ * Neither is a signature. Pure functions, any thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +29,13 @@ void hash128_add(struct hash128 *h, const void *p, size_t n);
 void hash128_add_str(struct hash128 *h, struct str s);
 struct key128 hash128_end(struct hash128 *h);
 struct key128 hash128_of(struct str s);
+/* A hash of a sequence of units, each a tag and bytes: ("a", "bc") and ("ab", "c") differ. */
+struct mix128 {
+    uint64_t a, b;
+};
+struct mix128 mix128_start(void);
+void mix128_add(struct mix128 *m, unsigned char tag, const void *p, size_t n);
+struct key128 mix128_end(struct mix128 m);
+
 /* The key of an entity (sync S-94): both texts, length-prefixed, blueprint first. */
 struct key128 key128_entity(struct str blueprint, struct str identifier);

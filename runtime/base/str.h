@@ -21,10 +21,54 @@ struct str {
 #define STR_FMT(s) (int)(s).n, (s).p ? (s).p : ""
 
 static inline struct str str_of(const char *s) { return (struct str){s, s ? strlen(s) : 0}; }
-static inline bool str_eq(struct str a, struct str b)
+/* Equality of n bytes. Up to 16, as names mostly are, by two words that may overlap: cheaper than a call. */
+static inline bool bytes_eq(const char *a, const char *b, size_t n)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    uint64_t x, y, v, w;
+    uint32_t s, t, q, r;
+    if (n > 16)
+        return memcmp(a, b, n) == 0;
+    if (n >= 8) {
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        memcpy(&v, a + n - 8, 8);
+        memcpy(&w, b + n - 8, 8);
+        return ((x ^ y) | (v ^ w)) == 0;
+    }
+    if (n >= 4) {
+        memcpy(&s, a, 4);
+        memcpy(&t, b, 4);
+        memcpy(&q, a + n - 4, 4);
+        memcpy(&r, b + n - 4, 4);
+        return ((s ^ t) | (q ^ r)) == 0;
+    }
+    return !n || (a[0] == b[0] && a[n >> 1] == b[n >> 1] && a[n - 1] == b[n - 1]);
 }
+/* memcpy, which for up to 16 bytes is spared the call in the same way. */
+static inline void bytes_copy(char *to, const char *from, size_t n)
+{
+    uint64_t x, y;
+    uint32_t s, t;
+    if (n > 16) {
+        memcpy(to, from, n);
+    } else if (n >= 8) {
+        memcpy(&x, from, 8);
+        memcpy(&y, from + n - 8, 8);
+        memcpy(to, &x, 8);
+        memcpy(to + n - 8, &y, 8);
+    } else if (n >= 4) {
+        memcpy(&s, from, 4);
+        memcpy(&t, from + n - 4, 4);
+        memcpy(to, &s, 4);
+        memcpy(to + n - 4, &t, 4);
+    } else if (n) {
+        char first = from[0], middle = from[n >> 1], last = from[n - 1];
+        to[0] = first;
+        to[n >> 1] = middle;
+        to[n - 1] = last;
+    }
+}
+static inline bool str_eq(struct str a, struct str b) { return a.n == b.n && bytes_eq(a.p, b.p, a.n); }
 static inline bool str_is(struct str a, const char *b) { return str_eq(a, str_of(b)); }
 bool str_ieq(struct str a, struct str b); /* ASCII letter case ignored */
 bool str_starts(struct str s, struct str prefix);

@@ -189,7 +189,7 @@ static void job_begin(struct job *j, struct json items)
     m->ev.clock = o->clock;
     buf_init(&m->text, BUF_NO_LIMIT);
     m->values = xcalloc(p->nfields + 1, sizeof(*m->values));
-    m->sorted = xcalloc(p->nfields + 1, sizeof(*m->sorted));
+    m->names = xcalloc(p->nfields + 1, sizeof(*m->names));
     m->nulls = xcalloc(p->nexprs, sizeof(*m->nulls));
     m->errors = xcalloc(p->nexprs, sizeof(*m->errors));
     m->hints = xcalloc(p->nexprs, sizeof(*m->hints));
@@ -228,7 +228,7 @@ static void job_end(struct job *j)
     heap_done(&m->heap);
     buf_done(&m->text);
     free(m->values);
-    free(m->sorted);
+    free(m->names);
     free(m->nulls);
     free(m->errors);
     free(m->hints);

@@ -87,6 +87,7 @@ struct node {
     uint8_t call;  /* N_CALL */
     int index;     /* distance in the environment chain */
     uint32_t at;   /* byte offset in the expression */
+    uint32_t read; /* N_INDEX: the path among those read of the element (reads.h); 0: none */
     struct node *a, *b, *c, *d;
     struct node **list;
     size_t n;

@@ -1,6 +1,5 @@
 /* From an element to its entity (sync S-81 to S-94): all leaves are evaluated, coerced where Port is strict,
- * and written in the mapping's order; the fingerprint takes properties and relations in the order of their
- * names. */
+ * and written in the mapping's order. What makes entities equal is in entity_print.c. */
 #include "mapping/entity.h"
 
 #include <math.h>
@@ -23,87 +22,6 @@ static bool any_query(struct heap *h, struct val v)
         if (value_is_query(it.v))
             return true;
     return false;
-}
-
-/* Fingerprint
- * ------------------------------------------------------------------------------------------------------ */
-
-static void hash_team(struct hash128 *hash, struct heap *h, struct val team)
-{
-    struct key128 sum = {0, 0};
-    uint64_t n = 0;
-    if (team.kind == VAL_OBJECT || team.kind == VAL_NUMBER || team.kind == VAL_TRUE ||
-        team.kind == VAL_FALSE) {
-        hash128_add(hash, "o", 1);
-        val_hash(hash, h, team);
-        return;
-    }
-    /* A list whose order does not matter: the sum of its elements' hashes. A string is a list of one, null of
-     * none. */
-    struct val one = val_array(h, 1);
-    if (team.kind == VAL_STRING)
-        team = val_push(h, one, team);
-    struct val_iter it = {0};
-    if (team.kind == VAL_ARRAY)
-        it = val_iter(h, team);
-    while (val_next(&it)) {
-        struct hash128 e;
-        hash128_init(&e);
-        val_hash(&e, h, it.v);
-        struct key128 k = hash128_end(&e);
-        sum.a += k.a;
-        sum.b += k.b;
-        n++;
-    }
-    hash128_add(hash, "l", 1);
-    hash128_add(hash, &n, sizeof(n));
-    hash128_add(hash, &sum, sizeof(sum));
-}
-
-static void hash_members(struct hash128 *hash, struct heap *h, const struct member *m, size_t n)
-{
-    hash128_add(hash, "{", 1);
-    for (size_t i = 0; i < n; i++) {
-        if (m[i].v.kind == VAL_NULL ||
-            (m[i].v.kind == VAL_NUMBER && m[i].v.rep == REP_PLAIN && isnan(m[i].v.d)))
-            continue; /* nan is written as null */
-        hash128_add_str(hash, val_text(m[i].key));
-        val_hash(hash, h, m[i].v);
-    }
-    hash128_add(hash, "}", 1);
-}
-
-struct key128 entity_print(struct heap *h, struct val title, struct val icon, struct val team,
-                           const struct member *props, size_t nprops, const struct member *rels, size_t nrels)
-{
-    struct hash128 hash;
-    hash128_init(&hash);
-    val_hash(&hash, h, title);
-    val_hash(&hash, h, icon);
-    hash_team(&hash, h, team);
-    hash_members(&hash, h, props, nprops);
-    hash_members(&hash, h, rels, nrels);
-    return hash128_end(&hash);
-}
-
-static struct val part_of(struct json entity, const char *name)
-{
-    struct json v = json_get(entity, str_of(name));
-    return v.v ? val_of_doc(v.v) : VNULL;
-}
-
-struct key128 entity_fingerprint(struct json entity)
-{
-    struct heap h;
-    heap_init(&h, SIZE_MAX / 2);
-    struct val props = part_of(entity, "properties"), rels = part_of(entity, "relations");
-    size_t np = 0, nr = 0;
-    struct member *p = props.kind == VAL_OBJECT ? val_sorted(&h, props, &np) : NULL;
-    struct member *r = rels.kind == VAL_OBJECT ? val_sorted(&h, rels, &nr) : NULL;
-    struct key128 k = entity_print(&h, part_of(entity, "title"), part_of(entity, "icon"),
-                                   part_of(entity, "team"), p, np, r, nr);
-    heap_done(&h);
-    return k;
 }
 
 bool entity_is_query(struct json v)
@@ -223,13 +141,26 @@ static void write_normal(struct heap *h, struct buf *out, struct val v)
 static void add_target(struct mapper *m, struct entity_target *t, size_t *n, struct str relation,
                        struct val v)
 {
+    struct str text = val_text(v);
+    struct buf b;
     if (v.kind == VAL_NULL || value_is_query(v))
         return;
-    struct buf b;
+    if (v.kind == VAL_STRING) {
+        t[(*n)++] = (struct entity_target){relation, arena_str(m->batch->arena, text)};
+        return;
+    }
     buf_init(&b, BUF_NO_LIMIT);
-    write_normal(&m->heap, &b, v);
+    write_sorted(&m->heap, &b, v);
     t[(*n)++] = (struct entity_target){relation, arena_str(m->batch->arena, buf_str(&b))};
     buf_done(&b);
+}
+
+/* A relation's name as the batch owns it, which may outlive the plan. */
+static struct str relation_name(struct mapper *m, size_t field)
+{
+    if (!m->names[field].p)
+        m->names[field] = arena_str(m->batch->arena, m->plan->fields[field].name);
+    return m->names[field];
 }
 
 static void collect_targets(struct mapper *m, struct entity_slot *s, const struct val *values)
@@ -237,16 +168,16 @@ static void collect_targets(struct mapper *m, struct entity_slot *s, const struc
     const struct plan *p = m->plan;
     size_t max = 0, n = 0;
     for (size_t i = 0; i < p->nrelations; i++) {
-        struct val v = values[p->by_name[p->nproperties + i]];
+        struct val v = values[p->relations[i]];
         max += v.kind == VAL_ARRAY ? val_len(&m->heap, v) : v.kind != VAL_NULL;
     }
     if (!max)
         return;
     struct entity_target *t = arena_alloc(m->batch->arena, max * sizeof(*t));
     for (size_t i = 0; i < p->nrelations; i++) {
-        size_t at = p->by_name[p->nproperties + i];
+        size_t at = p->relations[i];
         struct val v = values[at];
-        struct str name = arena_str(m->batch->arena, p->fields[at].name);
+        struct str name = relation_name(m, at);
         if (v.kind != VAL_ARRAY) {
             add_target(m, t, &n, name, v);
             continue;
@@ -276,16 +207,16 @@ static size_t write_part(struct mapper *m, size_t *at, struct val v)
     return m->text.n - *at;
 }
 
-static void print_values(struct mapper *m, struct entity_slot *s, const struct build *b,
-                         const struct val *values)
+/* Which parts count is fingerprint's to say: identifier and blueprint do not, they are the key. */
+static struct key128 print_values(struct mapper *m, const struct val *values)
 {
-    const struct plan *p = m->plan;
-    size_t n = p->nproperties + p->nrelations;
-    struct member *sorted = m->sorted;
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = (struct member){val_str(p->fields[p->by_name[i]].name), values[p->by_name[i]]};
-    s->e.print = entity_print(&m->heap, b->title, b->icon, b->team, sorted, p->nproperties,
-                              sorted + p->nproperties, p->nrelations);
+    struct key128 print = {0, 0};
+    for (size_t i = 0; i < m->plan->nfields; i++) {
+        const struct field *f = &m->plan->fields[i];
+        if (f->role != ROLE_IDENTIFIER && f->role != ROLE_BLUEPRINT)
+            print_add(&print, f->start, f->role, &m->heap, values[i]);
+    }
+    return print;
 }
 
 static int over_budget(struct mapper *m, const char *field, const char *text, const char *why)
@@ -321,11 +252,11 @@ static int finish(struct mapper *m, const struct build *b, const struct val *val
         s->e.flags |= ENTITY_SEARCH_IDENTIFIER;
     bool other = any_query(&m->heap, b->team);
     for (size_t i = 0; i < p->nrelations && !other; i++)
-        other = any_query(&m->heap, values[p->by_name[p->nproperties + i]]);
+        other = any_query(&m->heap, values[p->relations[i]]);
     s->e.flags |= other ? ENTITY_SEARCH_OTHER : 0u;
     s->e.key = key128_entity((struct str){m->text.p + s->blueprint, s->blueprint_n},
                              (struct str){m->text.p + s->identifier, s->identifier_n});
-    print_values(m, s, b, values);
+    s->e.print = print_values(m, values);
     collect_targets(m, s, values);
     m->nslots++;
     return 0;

@@ -32,6 +32,7 @@ void ev_done(struct ev *c)
 {
     regex_cache_free(c->regex);
     c->regex = NULL;
+    found_done(&c->found);
 }
 
 void ev_begin(struct ev *c)
@@ -41,6 +42,7 @@ void ev_begin(struct ev *c)
     c->steps = EV_STEPS_MAX;
     c->search_ns = 0;
     c->fatal = FATAL_NONE;
+    found_end(&c->found);
 }
 
 int ev_error(struct ev *c, const char *fmt, ...)

@@ -557,6 +557,8 @@ int eval_single(struct ev *c, const struct node *n, const struct env *env, struc
         return stack_over(c);
     switch (n->kind) {
     case N_INDEX:
+        if (found_get(&c->found, n->read, in, ret))
+            return EV_OK;
         if (n->b->kind == N_CONST)
             k = n->b->v;
         else if ((rc = eval_single(c, n->b, env, in, &k)))
@@ -659,6 +661,9 @@ static int eval_access(struct ev *c, const struct node *n, const struct env *env
                        const struct path *p, emit_fn out, void *arg)
 {
     struct access a = {.n = n, .env = env, .in = in, .p = p, .out = out, .arg = arg};
+    struct val v;
+    if (!p && found_get(&c->found, n->read, in, &v))
+        return ev_emit(c, out, arg, v, NULL);
     if (n->kind == N_EACH)
         return eval(c, n->a, env, in, p, each_term, &a);
     if (n->kind == N_INDEX)

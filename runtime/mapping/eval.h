@@ -9,6 +9,7 @@
  * can catch. */
 #pragma once
 #include "mapping/ast.h"
+#include "mapping/reads.h"
 #include "mapping/value.h"
 
 #define EV_STEPS_MAX 10000000
@@ -47,6 +48,7 @@ struct ev {
     double clock; /* with clock_fixed: what now gives */
     struct regex_cache *regex;
     int64_t search_ns; /* spent in regular expressions for this item */
+    struct found found; /* members of the element being mapped */
 };
 
 typedef int (*emit_fn)(struct ev *c, void *arg, struct val v, const struct path *p);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "mapping/value.h"
 
 /* A number text as sign, significant digits and power of ten of the last digit. */
@@ -73,10 +74,8 @@ bool num_canonical(struct str text, struct buf *out)
     long long adjusted = d.exp + (long long)d.ndigits - 1;
     if (d.negative)
         buf_addc(out, '-');
-    char *digits = malloc(d.ndigits + 1);
+    char *digits = xmalloc(d.ndigits + 1);
     size_t n = 0;
-    if (!digits)
-        abort();
     if (d.zero)
         digits[n++] = '0';
     else
@@ -307,76 +306,37 @@ bool num_parse(struct heap *h, struct str s, struct val *ret)
 }
 
 /* Sign, digits without trailing zeros, exponent: the same bytes for equal values. */
-static void hash_decimal(struct hash128 *hash, struct str s)
+static void mix_decimal(struct mix128 *m, struct str s)
 {
     struct decimal d = decimal_of(s);
     if (d.zero) {
-        hash128_add(hash, "n0", 2);
+        mix128_add(m, '0', NULL, 0);
         return;
     }
     const char *last = d.end - 1;
     long long exp = d.exp;
     while (*last == '0' || *last == '.')
         exp += *last-- == '0';
-    char small[64] = "n+", *text = small;
-    size_t n = 2, max = (size_t)(last - d.digits) + 16;
-    if (max > sizeof(small)) {
-        text = malloc(max);
-        if (!text)
-            abort();
-        memcpy(text, small, 2);
-    }
-    text[1] = d.negative ? '-' : '+';
+    char small[64], *text = small;
+    size_t n = 0, max = (size_t)(last - d.digits) + 1 + sizeof(exp);
+    if (max > sizeof(small))
+        text = xmalloc(max);
     for (const char *p = d.digits; p <= last; p++)
         if (*p != '.')
             text[n++] = *p;
-    text[n++] = 'e';
     memcpy(text + n, &exp, sizeof(exp));
-    hash128_add(hash, text, n + sizeof(exp));
+    mix128_add(m, d.negative ? '-' : '+', text, n + sizeof(exp));
     if (text != small)
         free(text);
 }
 
-static void hash_number(struct hash128 *hash, struct val v)
+void num_mix(struct mix128 *m, struct val v)
 {
-    if (v.rep == REP_TEXT) {
-        hash_decimal(hash, val_text(v));
-        return;
-    }
     char text[NUM_TEXT_MAX];
-    size_t n = num_format(text, v.d);
-    if (isnan(v.d))
-        hash128_add(hash, "z", 1); /* it is written as null */
+    if (v.rep == REP_TEXT)
+        mix_decimal(m, val_text(v));
+    else if (isnan(v.d))
+        mix128_add(m, 'z', NULL, 0); /* it is written as null */
     else
-        hash_decimal(hash, (struct str){text, n});
-}
-
-void val_hash(struct hash128 *hash, struct heap *h, struct val v)
-{
-    static const char tags[] = "zftns[{";
-    switch (v.kind) {
-    case VAL_NUMBER: hash_number(hash, v); return;
-    case VAL_STRING:
-        hash128_add(hash, tags + v.kind, 1);
-        hash128_add_str(hash, val_text(v));
-        return;
-    case VAL_ARRAY:
-        hash128_add(hash, "[", 1);
-        for (struct val_iter it = val_iter(h, v); val_next(&it);)
-            val_hash(hash, h, it.v);
-        hash128_add(hash, "]", 1);
-        return;
-    case VAL_OBJECT: {
-        size_t n;
-        struct member *m = val_sorted(h, v, &n);
-        hash128_add(hash, "{", 1);
-        for (size_t i = 0; i < n; i++) {
-            hash128_add_str(hash, val_text(m[i].key));
-            val_hash(hash, h, m[i].v);
-        }
-        hash128_add(hash, "}", 1);
-        return;
-    }
-    default: hash128_add(hash, tags + v.kind, 1); return;
-    }
+        mix_decimal(m, (struct str){text, num_format(text, v.d)});
 }

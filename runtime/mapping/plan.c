@@ -28,7 +28,10 @@ static size_t count_leaves(struct json v)
 
 static int add_expr(struct plan *p, struct str text, const char *field)
 {
-    expr_compile(&p->space, text, field, &p->exprs[p->nexprs]);
+    struct expr *x = &p->exprs[p->nexprs];
+    expr_compile(&p->space, text, field, x);
+    if (x->how == EXPR_NATIVE && p->items != (int)p->nexprs) /* itemsToParse sees the item, not the element */
+        reads_add(p->reads, x->node);
     return (int)p->nexprs++;
 }
 
@@ -69,6 +72,7 @@ static struct field *add_field(struct plan *p, enum role role, struct str name, 
     f->role = role;
     f->name = arena_str(p->space.arena, name);
     f->before = arena_str(p->space.arena, buf_str(before));
+    f->start = print_start(role, role >= ROLE_PROPERTY ? f->name : STR_NULL);
     compile_shape(p, v, path, &f->shape);
     buf_reset(before);
     return f;
@@ -139,26 +143,12 @@ static void compile_entity(struct plan *p, struct json mappings)
     buf_done(&before);
 }
 
-static int by_name(const void *a, const void *b, void *fields)
+static void collect_relations(struct plan *p)
 {
-    const struct field *f = fields;
-    return val_cmp_text(f[*(const size_t *)a].name, f[*(const size_t *)b].name);
-}
-
-static void sort_names(struct plan *p)
-{
-    p->by_name = arena_alloc(p->space.arena, (p->nfields + 1) * sizeof(*p->by_name));
-    size_t n = 0;
-    for (size_t i = 0; i < p->nfields; i++)
-        if (p->fields[i].role == ROLE_PROPERTY)
-            p->by_name[n++] = i;
-    p->nproperties = n;
+    p->relations = arena_alloc(p->space.arena, (p->nfields + 1) * sizeof(*p->relations));
     for (size_t i = 0; i < p->nfields; i++)
         if (p->fields[i].role == ROLE_RELATION)
-            p->by_name[n++] = i;
-    p->nrelations = n - p->nproperties;
-    qsort_r(p->by_name, p->nproperties, sizeof(size_t), by_name, p->fields);
-    qsort_r(p->by_name + p->nproperties, p->nrelations, sizeof(size_t), by_name, p->fields);
+            p->relations[p->nrelations++] = i;
 }
 
 static int load_environment(struct plan *p, const struct plan_opts *o, struct err *e)
@@ -214,16 +204,19 @@ int plan_compile(const struct mapping_resource *r, const struct plan_opts *o, st
     p->parts = arena_zalloc(a, (members + 8) * sizeof(*p->parts));
     p->jq = o->jq;
     p->items = -1;
+    p->reads = reads_new(a);
     p->selector = add_expr(p, r->query, "selector.query");
     if (r->items_to_parse.p) {
-        p->items = add_expr(p, r->items_to_parse, "itemsToParse");
+        p->items = (int)p->nexprs;
+        add_expr(p, r->items_to_parse, "itemsToParse");
         p->items_name = arena_str(a, r->items_to_parse_name);
         p->items_transform = r->items_to_parse_transform;
         if (p->items_transform)
             items_compile(p, r->items_to_parse);
     }
     compile_entity(p, r->mappings);
-    sort_names(p);
+    reads_seal(p->reads);
+    collect_relations(p);
     if (!o->env_access)
         hide_environment(p);
     collect_libjq(p);

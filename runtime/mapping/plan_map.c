@@ -70,6 +70,8 @@ enum ev_first mapper_eval(struct mapper *m, int i, struct val in, struct val *re
         return from_libjq(m, &m->lib, m->element * m->plan->nlibjq + (size_t)x->libjq, ret, error);
     default: break;
     }
+    if (found_get(&m->ev.found, x->node->read, in, ret)) /* most fields are a path, and nothing else */
+        return FIRST_VALUE;
     if (m->exhausted[i] >= BUDGET_FAILURES_MAX) {
         *error = "it went over its budget for too many items of this batch";
         return FIRST_FATAL;
@@ -115,6 +117,7 @@ static int run_selector(struct mapper *m, struct val element)
 static int map_element(struct mapper *m, struct val element)
 {
     m->batch->extracted++;
+    found_begin(&m->ev.found, element);
     int passed = run_selector(m, element);
     if (passed == 0 && !m->parse_all)
         m->batch->filtered++;
@@ -156,10 +159,11 @@ static void mapper_init(struct mapper *m, const struct plan *p)
     m->plan = p;
     heap_init(&m->heap, EV_HEAP_MAX);
     ev_init(&m->ev, &m->heap);
+    found_init(&m->ev.found, p->reads);
     m->ev.env_value = val_of_doc(json_root(p->env_doc).v);
     buf_init(&m->text, BUF_NO_LIMIT);
     m->values = xcalloc(p->nfields + 1, sizeof(*m->values));
-    m->sorted = xcalloc(p->nfields + 1, sizeof(*m->sorted));
+    m->names = xcalloc(p->nfields + 1, sizeof(*m->names));
     m->nulls = xcalloc(p->nexprs, sizeof(*m->nulls));
     m->errors = xcalloc(p->nexprs, sizeof(*m->errors));
     m->hints = xcalloc(p->nexprs, sizeof(*m->hints));
@@ -177,7 +181,7 @@ static void mapper_done(struct mapper *m)
     heap_done(&m->heap);
     buf_done(&m->text);
     free(m->values);
-    free(m->sorted);
+    free(m->names);
     free(m->nulls);
     free(m->errors);
     free(m->hints);

@@ -4,7 +4,8 @@
  *   plan_map.c   mapping a batch: items, selector, fields, counters
  *   plan_libjq.c what libjq has to work out before a batch can be mapped
  *   items.c      itemsToParse (sync S-63 to S-70)
- *   entity.c     from values to the entity's text, key, fingerprint, targets (S-81 to S-94)
+ *   entity.c     from values to the entity's text, key, targets (S-81 to S-94)
+ *   entity_print.c its fingerprint (S-99, S-100)
  *   misconfig.c  the misconfiguration report (S-90 to S-93) */
 #pragma once
 #include "mapping/expr.h"
@@ -27,13 +28,15 @@ enum role { ROLE_IDENTIFIER, ROLE_BLUEPRINT, ROLE_TITLE, ROLE_ICON, ROLE_TEAM, R
 
 struct field {
     enum role role;
-    struct str name;   /* of properties and relations */
-    struct str before; /* text to write in front of the value */
+    struct str name;     /* of properties and relations */
+    struct str before;   /* text to write in front of the value */
+    struct mix128 start; /* of the value's part in the fingerprint */
     struct shape shape;
 };
 
 struct plan {
     struct expr_space space;
+    struct reads *reads; /* members of the element that the expressions read */
     struct expr *exprs;
     size_t nexprs;
     int selector, items; /* positions in exprs; items -1: no itemsToParse */
@@ -44,8 +47,8 @@ struct plan {
     struct field *fields;
     size_t nfields;
     struct str after; /* text that ends the entity */
-    size_t *by_name;  /* properties, then relations, each sorted by name: positions in fields */
-    size_t nproperties, nrelations;
+    size_t *relations; /* positions in fields */
+    size_t nrelations;
     bool has_properties, has_relations;
     struct str *parts;
     size_t nparts;
@@ -76,7 +79,7 @@ struct mapper {
     struct buf text; /* entities one after another */
     struct mapped_batch *batch;
     struct val *values;    /* by field, of the present element */
-    struct member *sorted; /* room for properties and relations by name */
+    struct str *names;     /* by field: relations' names in the batch's arena, once they are needed */
     size_t *nulls;         /* by expression */
     const char **errors, **hints;
     struct str *excerpts;
@@ -109,10 +112,13 @@ bool items_each(struct mapper *m, struct val item, int (*fn)(struct mapper *m, s
 
 /* entity.c */
 int entity_build(struct mapper *m, struct val element, bool failed);
-struct key128 entity_print(struct heap *h, struct val title, struct val icon, struct val team,
-                           const struct member *props, size_t nprops, const struct member *rels,
-                           size_t nrels);
 bool value_is_query(struct val v);
+
+/* entity_print.c */
+/* The hash of a part's role and name, to which print_add adds a value. Names count for properties and relations only. */
+struct mix128 print_start(enum role role, struct str name);
+/* Adds a part to a fingerprint, which begins as {0, 0}. */
+void print_add(struct key128 *print, struct mix128 start, enum role role, struct heap *h, struct val v);
 
 /* misconfig.c */
 void misconfig_null(struct mapper *m, int expr, struct val element, const char *error);

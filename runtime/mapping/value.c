@@ -337,7 +337,7 @@ static ptrdiff_t built_find(struct val o, struct str key)
         return -1;
     }
     for (uint32_t i = 0; i < o.n; i++)
-        if (s->m[i].key.n == key.n && memcmp(s->m[i].key.s, key.p, key.n) == 0)
+        if (s->m[i].key.n == key.n && bytes_eq(s->m[i].key.s, key.p, key.n))
             return (ptrdiff_t)i;
     return -1;
 }
@@ -347,7 +347,7 @@ bool val_find(struct val o, struct str key, struct val *ret)
     if (o.rep == REP_DOC) {
         yyjson_val *k = unsafe_yyjson_get_first(o.doc), *found = NULL;
         for (size_t left = unsafe_yyjson_get_len(o.doc); left; left--) {
-            if (unsafe_yyjson_get_len(k) == key.n && memcmp(unsafe_yyjson_get_str(k), key.p, key.n) == 0)
+            if (unsafe_yyjson_get_len(k) == key.n && bytes_eq(k->uni.str, key.p, key.n))
                 found = k + 1; /* of duplicates the last one counts */
             k = unsafe_yyjson_get_next(k + 1);
         }

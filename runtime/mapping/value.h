@@ -195,6 +195,5 @@ double num_double(struct str text);
 int num_cmp(struct val a, struct val b);
 /* A number literal as jq's lexer and tonumber read it ("1.", ".5", "+1", "1e3"); false: it is none. */
 bool num_parse(struct heap *h, struct str text, struct val *ret);
-
-/* Content hash in which values equal in val_cmp's sense, and numbers equal by value, agree. */
-void val_hash(struct hash128 *hash, struct heap *h, struct val v);
+/* Adds a number by its value: 1, 1.0 and 10e-1 agree. */
+void num_mix(struct mix128 *m, struct val v);

@@ -8,59 +8,76 @@
 /* Bytes that cannot stand in a JSON string as they are. */
 static inline bool special(unsigned char c) { return c < 0x20 || c == '"' || c == '\\' || c == 0x7F; }
 
-static void escape(struct buf *out, unsigned char c)
-{
-    static const char hex[] = "0123456789abcdef";
-    char two[2] = {'\\', (char)c};
-    switch (c) {
-    case '"':
-    case '\\': break;
-    case '\n': two[1] = 'n'; break;
-    case '\r': two[1] = 'r'; break;
-    case '\t': two[1] = 't'; break;
-    case '\b': two[1] = 'b'; break;
-    case '\f': two[1] = 'f'; break;
-    default: {
-        char esc[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-        buf_add(out, esc, 6);
-        return;
-    }
-    }
-    buf_add(out, two, 2);
-}
-
-/* Leading bytes that need no escape. */
-static size_t plain_run(const char *p, size_t n)
+static inline bool any_special(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101ull, high = 0x8080808080808080ull;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        uint64_t w;
-        memcpy(&w, p + i, 8);
-        uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\', del = w ^ ones * 0x7F;
-        uint64_t hit = ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
-                       ((del - ones) & ~del);
-        if (hit & high)
-            break;
+    uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\', del = w ^ ones * 0x7F;
+    return (((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
+            ((del - ones) & ~del)) &
+           high;
+}
+
+static char *escape(char *to, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef", named[] = "btn?fr";
+    *to++ = '\\';
+    if (c == '"' || c == '\\') {
+        *to++ = (char)c;
+    } else if (c >= 8 && c <= 13 && c != 11) {
+        *to++ = named[c - 8];
+    } else {
+        memcpy(to, "u00", 3);
+        to[3] = hex[c >> 4];
+        to[4] = hex[c & 15];
+        to += 5;
     }
-    while (i < n && !special((unsigned char)p[i]))
-        i++;
+    return to;
+}
+
+/* Copies while it looks, a word at a time; up to `n` bytes. Returns how many need no escape. */
+static size_t copy_plain(char *to, const char *from, size_t n)
+{
+    size_t i = 0;
+    uint64_t w;
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&w, from + i, 8);
+        if (any_special(w))
+            break;
+        memcpy(to + i, &w, 8);
+    }
+    if (i + 8 > n && n >= 8) { /* the rest by a last word that overlaps */
+        memcpy(&w, from + n - 8, 8);
+        if (!any_special(w)) {
+            memcpy(to + n - 8, &w, 8);
+            return n;
+        }
+    }
+    for (; i < n && !special((unsigned char)from[i]); i++)
+        to[i] = from[i];
     return i;
 }
+
+#define ESCAPE_MAX 6 /* bytes of \\u00xx */
 
 void val_write_string(struct buf *out, struct str s)
 {
     if (buf_reserve(out, s.n + 2) < 0)
         return;
     out->p[out->n++] = '"';
-    for (size_t i = 0; i < s.n; i++) {
-        size_t run = plain_run(s.p + i, s.n - i);
-        buf_add(out, s.p + i, run);
+    for (size_t i = 0;;) {
+        size_t run = copy_plain(out->p + out->n, s.p + i, s.n - i);
+        out->n += run;
         i += run;
-        if (i < s.n)
-            escape(out, (unsigned char)s.p[i]);
+        if (i == s.n)
+            break;
+        if (buf_reserve(out, s.n - i + ESCAPE_MAX + 1) < 0) { /* what is left, the escape, the quote */
+            out->p[out->n] = 0;
+            return;
+        }
+        out->n = (size_t)(escape(out->p + out->n, (unsigned char)s.p[i++]) - out->p);
     }
-    buf_addc(out, '"');
+    out->p[out->n++] = '"';
+    out->p[out->n] = 0;
 }
 
 void val_write(struct heap *h, struct buf *out, struct val v)

@@ -1,4 +1,4 @@
-/* The hash against OpenSSL's SipHash-2-4-128, and the key set against a plain model and its memory promise. */
+/* SipHash against OpenSSL's, what the other hash must tell apart, and the key set against a plain model and its memory promise. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,6 +72,52 @@ static void entity_keys_do_not_run_together(void **state)
     assert_false(key128_eq(key128_entity(STR("a"), STR("b")), key128_entity(STR("a"), STR("B")))); /* S-94 */
 }
 
+static struct key128 mixed(unsigned char tag, const void *p, size_t n)
+{
+    struct mix128 m = mix128_start();
+    mix128_add(&m, tag, p, n);
+    return mix128_end(m);
+}
+
+/* Tag, length and every byte count, and each of them changes about half of the bits. */
+static void units_differ(void **state)
+{
+    (void)state;
+    unsigned char text[70] = {0};
+    struct keyset *seen = keyset_new();
+    size_t bits = 0, flips = 0;
+    for (size_t n = 0; n <= sizeof(text); n++) {
+        struct key128 plain = mixed('s', text, n);
+        assert_true(key128_eq(plain, mixed('s', text, n)));
+        assert_int_equal(keyset_add(seen, plain, 1), -1);
+        assert_int_equal(keyset_add(seen, mixed('t', text, n), 1), -1);
+        for (size_t bit = 0; bit < 8 * n; bit++, flips++) {
+            text[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            struct key128 k = mixed('s', text, n);
+            text[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            assert_int_equal(keyset_add(seen, k, 1), -1);
+            assert_true(k.a != plain.a && k.b != plain.b);
+            bits += (size_t)(__builtin_popcountll(k.a ^ plain.a) + __builtin_popcountll(k.b ^ plain.b));
+        }
+    }
+    assert_true(bits > 62 * flips && bits < 66 * flips);
+    keyset_free(seen);
+}
+
+static void units_do_not_run_together(void **state)
+{
+    (void)state;
+    struct mix128 x = mix128_start(), y = x, z = x;
+    mix128_add(&x, 's', "a", 1);
+    mix128_add(&x, 's', "bc", 2);
+    mix128_add(&y, 's', "ab", 2);
+    mix128_add(&y, 's', "c", 1);
+    mix128_add(&z, 's', "abc", 3);
+    assert_false(key128_eq(mix128_end(x), mix128_end(y)));
+    assert_false(key128_eq(mix128_end(x), mix128_end(z)));
+    assert_false(key128_eq(mix128_end(x), mix128_end(mix128_start())));
+}
+
 static struct key128 nth(uint64_t i) { return hash128_of((struct str){(const char *)&i, sizeof(i)}); }
 
 static void flags_are_ored(void **state)
@@ -143,6 +189,8 @@ int main(void)
         cmocka_unit_test(the_hash_is_siphash),
         cmocka_unit_test(pieces_do_not_matter),
         cmocka_unit_test(entity_keys_do_not_run_together),
+        cmocka_unit_test(units_differ),
+        cmocka_unit_test(units_do_not_run_together),
         cmocka_unit_test(flags_are_ored),
         cmocka_unit_test(many_keys_cost_about_twenty_bytes),
         cmocka_unit_test(keys_that_are_no_hashes_work_too),

@@ -74,6 +74,34 @@ static void builds_entities(void **state)
     map_close(&m);
 }
 
+/* Members that several expressions read are looked up together; what comes out is the same. */
+static void shared_paths(void **state)
+{
+    struct mapped m;
+    (void)state;
+    map_open(&m,
+             RESOURCE("(.f.kind? // 1) != 2", "",
+                      "{\"identifier\":\".id\",\"blueprint\":\"\\\"x\\\"\",\"properties\":{\"a\":\".f.a\",\"b\":\".f.b.c\","
+                      "\"c\":\".f.b.c + 1\",\"d\":\"[.f.l[] | .f.a]\",\"e\":\"[.f.b?]\",\"f\":\"try .f.a catch 0\","
+                      "\"g\":\".f | .f.a\",\"h\":\"[paths] | length\",\"i\":\"{f: 1} | .f\",\"j\":\"[.f?.b?.c?]\"}}"),
+             "[{\"id\":1,\"f\":{\"a\":1,\"b\":{\"c\":2},\"l\":[{\"f\":{\"a\":3}}],\"a\":4,\"f\":{\"a\":9}}},{\"id\":2},"
+             "{\"id\":3,\"f\":[]},{\"id\":4,\"f\":{\"b\":\"s\"}}]",
+             NULL, false);
+    static const char *const want[] = {
+        "{\"a\":4,\"b\":2,\"c\":3,\"d\":[3],\"e\":[{\"c\":2}],\"f\":4,\"g\":9,\"h\":11,\"i\":1,\"j\":[2]}",
+        "{\"a\":null,\"b\":null,\"c\":1,\"d\":null,\"e\":[null],\"f\":null,\"g\":null,\"h\":1,\"i\":1,\"j\":[null]}",
+        "{\"a\":null,\"b\":null,\"c\":null,\"d\":null,\"e\":[],\"f\":0,\"g\":null,\"h\":2,\"i\":1,"
+        "\"j\":[]}",
+        "{\"a\":null,\"b\":null,\"c\":null,\"d\":null,\"e\":[\"s\"],\"f\":null,\"g\":null,\"h\":3,\"i\":1,\"j\":[]}",
+    };
+    assert_int_equal(m.b->n, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const char *text = strstr(entity_text(&m, i), "\"properties\":") + 13;
+        assert_int_equal(strncmp(text, want[i], strlen(want[i])), 0);
+    }
+    map_close(&m);
+}
+
 /* Fields absent from the mapping do not appear; identifiers keep their type and are compared as text. */
 static void identifiers(void **state)
 {
@@ -445,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quotes),
         cmocka_unit_test(builds_entities),
+        cmocka_unit_test(shared_paths),
         cmocka_unit_test(identifiers),
         cmocka_unit_test(selectors),
         cmocka_unit_test(expands_items),
