@@ -287,6 +287,7 @@ int catalog_start(struct loop *l, const struct catalog_opts *o, struct catalog *
     c->public_url = o->public_url && *o->public_url ? xstrdup(o->public_url) : NULL;
     c->admin_token = o->admin_token && *o->admin_token ? xstrdup(o->admin_token) : NULL;
     c->no_control = o->no_control;
+    c->evaluator = o->evaluator;
     c->token_ttl_s = o->token_ttl_s;
     c->started_ms = clock_mono_ms();
     core_init(&c->core);

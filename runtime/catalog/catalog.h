@@ -10,10 +10,14 @@
 
 struct catalog;
 
-/* Maps `input` (JSON) with `mapping` (YAML or JSON) for the playground, on a thread of its own choice; `done` runs once on the
- * loop thread, later, with one JSON line per result as `ocean-run map` prints them, and with what it has to say. */
-typedef void (*catalog_evaluate_fn)(void *arg, struct str mapping, struct str input,
-                                    void (*done)(void *done_arg, struct str lines, struct str messages), void *done_arg);
+/* Maps `input` (JSON) with `mapping` (YAML or JSON) for the page's playground: one JSON line per result as `ocean-run map`
+ * prints them, and what it has to say. `done` runs once, later, on the loop thread, unless cancelled. */
+typedef void (*catalog_evaluated_fn)(void *arg, struct str lines, struct str messages);
+struct catalog_evaluator {
+    void *arg;
+    void *(*start)(void *arg, struct str mapping, struct str input, catalog_evaluated_fn done, void *done_arg);
+    void (*cancel)(void *arg, void *handle);
+};
 
 struct catalog_opts {
     const char *file;             /* or ":memory:" */
@@ -37,6 +41,7 @@ struct catalog_opts {
     const char *seed;             /* file with what POST /_local/seed takes */
     bool read_only;
     bool no_control;              /* no /_local routes */
+    const struct catalog_evaluator *evaluator; /* of the playground, outlives the catalog; NULL: none */
 };
 
 /* Default file: $XDG_DATA_HOME/ocean-run/catalog.db; caller frees. */

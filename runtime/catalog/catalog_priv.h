@@ -26,12 +26,13 @@ struct catalog {
     } rate;
     char *file, *host, *public_url, *url, *admin_token;
     char **clients; /* ID:SECRET */
-    catalog_evaluate_fn evaluate; /* NULL: no playground */
-    void *evaluate_arg;
+    const struct catalog_evaluator *evaluator; /* NULL: no playground */
 };
 
 /* rest.c */
 void rest_handle(void *catalog, struct http_call *call);
 size_t rest_body_limit(void *catalog, const char *method, struct str path);
+/* A request whose `now` function answered WORK_WAITS has what it waited for. */
+void rest_go_on(struct work *w);
 /* Ends waits and answers what is still running with RST; after db_close. */
 void rest_drop_all(struct catalog *c);

@@ -45,6 +45,8 @@ static void work_free(struct work *w)
 {
     unlink_work(w);
     timer_stop(w->timer);
+    if (w->evaluation)
+        w->c->evaluator->cancel(w->c->evaluator->arg, w->evaluation);
     json_unref(w->doc);
     buf_done(&w->out);
     if (w->eff.keys.max)
@@ -188,11 +190,15 @@ static void submit(struct work *w)
     db_submit(w->c->core.db, &w->job);
 }
 
+void rest_go_on(struct work *w) { submit(w); }
+
 /* Before the work ----------------------------------------------------------------------------------------------- */
 
 static void go(struct work *w)
 {
     int rc = w->route->now ? w->route->now(w) : 0;
+    if (rc == WORK_WAITS)
+        return;
     if (rc < 0)
         write_refusal(w);
     if (rc != 0)

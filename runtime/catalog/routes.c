@@ -99,6 +99,8 @@ const struct route catalog_routes[] = {
     {"GET", "integrations/{}", "page", P, page_integration, NULL},
     {"GET", "integrations/{}/resyncs/{}", "page", P, page_resync, NULL},
     {"GET", "journal", "page", P, NULL, page_journal_now},
+    {"GET", "playground", "page", P, page_playground, NULL},
+    {"POST", "playground", "page", P, page_playground, page_evaluate_now},
 };
 const size_t catalog_nroutes = sizeof(catalog_routes) / sizeof(catalog_routes[0]);
 

@@ -23,11 +23,13 @@ enum route_flags {
     ROUTE_PAGE = 64,    /* HTML for people (page/page.h); open and guarded as /_local is */
 };
 
+#define WORK_WAITS 2 /* rest_go_on will be called */
+
 struct route {
     const char *method, *path, *id;
     unsigned flags;
     int (*run)(struct work *w); /* database thread; 0, or -1 with w->r */
-    int (*now)(struct work *w); /* loop thread, before `run`: 1 answered, 0 go on, -1 refused */
+    int (*now)(struct work *w); /* loop thread, before `run`: 1 answered, 0 go on, -1 refused, or WORK_WAITS */
 };
 
 /* NULL if none; *ret_allow then lists the methods of the same path (p NULL: no such path). */
@@ -68,6 +70,7 @@ struct work {
     struct str resync; /* changes.h */
     struct noted *noted, *last_noted;
     const char *type; /* of the answer; NULL: JSON */
+    void *evaluation; /* the playground's, while it runs */
     struct str part;  /* what a page's `now` function wrote for its `run` */
     struct http_header headers[12];
     size_t nheaders;

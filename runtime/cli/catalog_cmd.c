@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "catalog/catalog.h"
+#include "cli/playground.h"
 #include "io/loop.h"
 #include "json/json.h"
 
@@ -85,7 +86,8 @@ static int serve(const char *file, const char *listen)
     }
     struct loop *loop = loop_new();
     struct catalog *c = NULL;
-    struct catalog_opts o = {.file = file, .host = host, .port = port};
+    struct playground *playground = playground_new(loop);
+    struct catalog_opts o = {.file = file, .host = host, .port = port, .evaluator = playground_evaluator(playground)};
     int rc = EXIT_DONE;
     if (catalog_start(loop, &o, &c, &e) < 0) {
         rc = report(&e);
@@ -96,6 +98,7 @@ static int serve(const char *file, const char *listen)
         loop_run(loop);
         catalog_stop(c);
     }
+    playground_free(playground);
     loop_free(loop);
     return rc;
 }

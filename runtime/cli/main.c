@@ -6,6 +6,7 @@
 #include "cli/help.h"
 #include "cli/map.h"
 #include "cli/options.h"
+#include "cli/playground.h"
 #include "cli/run.h"
 #include "base/version.h"
 #include "mapping/jq.h"
@@ -28,6 +29,8 @@ int main(int argc, char **argv)
     /* This process as the libjq worker; started by mapping/jq.c, never by people. */
     if (!strcmp(word, "--jq-worker"))
         return jq_worker_main();
+    if (!strcmp(word, PLAYGROUND_WORKER))
+        return playground_serve();
     if (!strcmp(word, "version") || !strcmp(word, "--version")) {
         printf("ocean-run %s\n", OCEAN_VERSION);
         return EXIT_DONE;

@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "catalog/catalog.h"
+#include "cli/playground.h"
 #include "io/loop.h"
+#include "io/worker.h"
+#include "mapping/jq.h"
 
 #define LIST_MAX 64
 
@@ -192,11 +195,14 @@ static void stop(void *arg, int signum)
     loop_stop(arg);
 }
 
-static int serve(const struct catalog_opts *o)
+static int serve(struct catalog_opts *o)
 {
     struct err e = {0};
     struct catalog *c = NULL;
+    worker_pool_setup(0);
     struct loop *loop = loop_new();
+    struct playground *playground = playground_new(loop);
+    o->evaluator = playground_evaluator(playground);
     int rc = catalog_start(loop, o, &c, &e);
     if (rc < 0) {
         fprintf(stderr, "port-local: %s\n", e.msg);
@@ -207,6 +213,7 @@ static int serve(const struct catalog_opts *o)
         loop_run(loop);
         catalog_stop(c);
     }
+    playground_free(playground);
     loop_free(loop);
     if (rc == ERR_INVAL)
         return 2;
@@ -217,6 +224,11 @@ int main(int argc, char **argv)
 {
     char host[256], *latency = NULL, *file = NULL;
     int port;
+    /* This process as a worker of its own; started by itself, never by people. */
+    if (argc == 2 && !strcmp(argv[1], "--jq-worker"))
+        return jq_worker_main();
+    if (argc == 2 && !strcmp(argv[1], PLAYGROUND_WORKER))
+        return playground_serve();
     signal(SIGPIPE, SIG_IGN);
     if (read_environment() < 0 || read_arguments(argc, argv) < 0 || read_listen(host, sizeof(host), &port) < 0 ||
         check_exposure(host) < 0)

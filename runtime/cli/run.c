@@ -19,6 +19,7 @@
 #include "catalog/catalog.h"
 #include "cli/environment.h"
 #include "cli/health.h"
+#include "cli/playground.h"
 #include "cli/progress.h"
 #include "config/definition.h"
 #include "config/settings.h"
@@ -40,6 +41,7 @@ struct app {
     struct loop *loop;
     struct vm *vm;
     struct catalog *catalog;
+    struct playground *playground;
     struct state *state;
     struct port *port;
     struct jq_host *jq;
@@ -211,7 +213,8 @@ static void on_setup(void *arg, const struct err *e)
 static int start_catalog(struct app *a, struct err *e)
 {
     char *file = a->settings->local_file ? xstrdup(a->settings->local_file) : catalog_default_file();
-    struct catalog_opts o = {.file = file};
+    a->playground = playground_new(a->loop);
+    struct catalog_opts o = {.file = file, .evaluator = playground_evaluator(a->playground)};
     int rc = catalog_start(a->loop, &o, &a->catalog, e);
     if (rc == 0 && !a->settings->local_file)
         log_info("no OCEAN__PORT__ setting: using the embedded catalog %s (set OCEAN__PORT__CLIENT_ID and "
@@ -219,6 +222,8 @@ static int start_catalog(struct app *a, struct err *e)
                  file);
     else if (rc == 0)
         log_info("using the embedded catalog %s", file);
+    if (rc == 0)
+        log_info("the catalog's page is at %s/", catalog_url(a->catalog));
     free(file);
     return rc;
 }
@@ -408,6 +413,7 @@ static void take_down(struct app *a)
     state_close(a->state);
     if (a->catalog)
         catalog_stop(a->catalog);
+    playground_free(a->playground);
     health_stop(a->health);
     definition_free(a->definition);
     settings_free(a->settings);

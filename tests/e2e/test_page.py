@@ -187,6 +187,43 @@ class Pages(Case):
             self.assertFalse([a for _, attrs in page.tags for a in attrs if a.startswith("on") or a == "style"], path)
             self.assertNotRegex(" ".join(page.words), "[\u0001-\u0008\u000b-\u001f]")
 
+    def test_playground(self):
+        """The playground maps a pasted item as `ocean-run map` does, and survives what never ends"""
+        port = self.filled(1)
+        mapping = ("resources:\n- kind: pull\n  selector: {query: .open}\n  port: {entity: {mappings: {identifier: .id, "
+                   "blueprint: '\"pr\"', properties: {url: .html_uri, all: '%s'}}}}\n")
+        item = {"id": "a<b", "open": True, "html_url": "https://example.com"}
+        page = self.play(port, mapping % ".id", item)
+        self.assertIn('"identifier": "a<b"', page.text)
+        self.assertIn('the item has "html_url"', page.text)
+        self.assertIn("not selected", self.play(port, mapping % ".id", item | {"open": False}).text)
+        self.assertIn("was given up", self.play(port, mapping % "def f: f; f", item).text)
+        self.assertIn("does not compile", self.play(port, mapping % ".id |", item).text)
+        self.assertIn("the mapping:", self.play(port, "resources: [", item).text)
+        self.assertIn("Both boxes", self.play(port, "", item).text)
+        self.assertEqual(self.get(port, "/playground", {"Origin": "https://evil.example"})[0], 403)
+
+    def play(self, port, mapping, item):
+        body = urllib.parse.urlencode({"mapping": mapping, "input": json.dumps(item)}).encode()
+        with urllib.request.urlopen(urllib.request.Request(port.url + "/playground", data=body)) as answer:
+            page = Page(answer.read().decode())
+        self.assertEqual(page.problems, [])
+        return page
+
+    def test_example_in_playground(self):
+        """A raw example of an integration opens in the playground with its mapping"""
+        port = self.filled(1)
+        mine = {"kind": "pull", "selector": {"query": "true"},
+                "port": {"entity": {"mappings": {"identifier": ".id", "blueprint": '"thing"'}}}}
+        port.call("POST", "/integration", {"installationId": "my-jira", "installationAppType": "jira", "version": "1",
+                                           "changelogDestination": {}, "config": {"resources": [mine]}})
+        port.call("POST", "/integration/my-jira/kinds/pull/examples", {"examples": [{"id": "from far away"}]})
+        page = self.page(port, "/playground")
+        link = next(link["href"] for link in page.links if "my-jira" in link["href"])
+        filled = self.page(port, link)
+        self.assertIn("from far away", filled.text)
+        self.assertIn('"identifier": ".id"', filled.text)
+
     def test_not_there(self):
         """What is not there is a page that says so"""
         port = self.filled(1)

@@ -178,7 +178,7 @@ static int problems(struct work *w, int64_t id, struct str identifier)
     }
     if (n)
         buf_adds(&w->out, PAGE_TABLE_END);
-    if (n && w->c->evaluate)
+    if (n && w->c->evaluator)
         html(&w->out, "<p><a href=\"/playground?integration=%u\">Try the mapping on an example</a></p>", identifier);
     strmap_free(seen);
     return rc;
@@ -207,7 +207,7 @@ static int examples(struct work *w, int64_t id, struct str identifier)
         buf_init(&text, LIMIT_ANSWER);
         json_write_pretty(&text, json_root(doc));
         page_folded(&w->out, arena_printf(w->a, "Example %zu", shown), buf_str(&text));
-        if (w->c->evaluate)
+        if (w->c->evaluator)
             html(&w->out, "<p class=\"beside\"><a href=\"/playground?integration=%u&amp;example=%d\">Map it</a></p>",
                  identifier, q_num(s, 1));
         buf_done(&text);

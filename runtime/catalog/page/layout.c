@@ -49,7 +49,7 @@ void page_begin(struct work *w, enum page_section section, struct str title, boo
     buf_adds(out, "</head><body><a class=\"skip\" href=\"#main\">Skip to content</a><header><a class=\"home\" "
                   "href=\"/\">ocean <b>catalog</b></a><nav aria-label=\"Sections\"><ul>");
     for (size_t i = 0; i < sizeof(navigation) / sizeof(navigation[0]); i++) {
-        if (navigation[i].section == SECTION_PLAYGROUND && !w->c->evaluate)
+        if (navigation[i].section == SECTION_PLAYGROUND && !w->c->evaluator)
             continue;
         html(out, "<li><a href=\"%c\"%r>%c</a></li>", navigation[i].path,
              navigation[i].section == section ? " aria-current=\"page\"" : "", navigation[i].text);

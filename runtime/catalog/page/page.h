@@ -70,3 +70,5 @@ int page_integrations(struct work *w);
 int page_integration(struct work *w);
 int page_resync(struct work *w);
 int page_journal_now(struct work *w);
+int page_playground(struct work *w);
+int page_evaluate_now(struct work *w);
