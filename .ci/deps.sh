@@ -16,7 +16,7 @@ export LC_ALL=C
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 BUILD="gcc libc6-dev make pkgconf liblua5.4-dev lua-cjson libuv1-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev
        libmicrohttpd-dev libjq-dev libonig-dev libssl-dev libyyjson-dev"
-TEST="libcmocka-dev python3 rabbitmq-server"
+TEST="libcmocka-dev python3 openssl rabbitmq-server chromium chromium-driver"
 # Services that packages of the list bring along and nobody asked to have.
 SERVICES="rabbitmq-server.service epmd.service epmd.socket"
 
@@ -30,6 +30,9 @@ program_of() {
     make) echo make ;;
     pkgconf) echo pkg-config ;;
     python3) echo python3 ;;
+    openssl) echo openssl ;;
+    chromium) echo chromium ;;
+    chromium-driver) echo chromedriver ;;
     esac
 }
 

@@ -27,7 +27,7 @@ void page_headers(struct work *w, const char *type)
          STR("default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
              "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")},
         {STR("X-Content-Type-Options"), STR("nosniff")},
-        {STR("Referrer-Policy"), STR("no-referrer")},
+        {STR("Referrer-Policy"), STR("same-origin")},
         {STR("Cache-Control"), STR("no-store")},
     };
     w->type = type;
