@@ -104,8 +104,15 @@ static void run_once(struct run *r)
     struct ev *c = r->c;
     c->calls = 0;
     r->got = false;
-    int rc = r->out ? eval(c, r->n, NULL, r->in, NULL, r->out, r->arg)
-                    : eval(c, r->n, NULL, r->in, NULL, first_output, r);
+    int rc;
+    if (r->out) {
+        rc = eval(c, r->n, NULL, r->in, NULL, r->out, r->arg);
+    } else if (r->n->single) {
+        rc = eval_single(c, r->n, NULL, r->in, r->ret);
+        r->got = rc == EV_OK;
+    } else {
+        rc = eval(c, r->n, NULL, r->in, NULL, first_output, r);
+    }
     if (rc == EV_BREAK && c->broken == r)
         rc = EV_OK;
     if (rc == EV_OK && c->heap->full)

@@ -210,6 +210,8 @@ bool found_at(struct found *f, uint32_t path, struct val *ret)
             return false;
         search(f, parent, v);
     }
+    if (f->values[path].kind == NO_VALUE)
+        return false;
     *ret = f->values[path];
-    return ret->kind != NO_VALUE;
+    return true;
 }

@@ -465,26 +465,7 @@ size_t val_len(struct heap *h, struct val v)
     return unsafe_yyjson_get_len(v.doc);
 }
 
-struct val_iter val_iter(struct heap *h, struct val v)
-{
-    struct val_iter it = {.obj = v.kind == VAL_OBJECT};
-    if (it.obj && v.rep == REP_DOC && maybe_duplicates(v.doc)) {
-        v = val_built(h, v);
-        if (v.kind != VAL_OBJECT)
-            return it;
-    }
-    if (v.rep == REP_DOC) {
-        it.left = (uint32_t)unsafe_yyjson_get_len(v.doc);
-        it.next = it.left ? unsafe_yyjson_get_first(v.doc) : NULL;
-    } else {
-        it.left = v.n;
-        if (it.obj)
-            it.memb = v.obj->m;
-        else
-            it.elem = v.arr->v;
-    }
-    return it;
-}
+struct val val_distinct(struct heap *h, struct val v) { return maybe_duplicates(v.doc) ? val_built(h, v) : v; }
 
 static int by_key(const void *a, const void *b)
 {

@@ -147,7 +147,28 @@ struct val_iter {
     const struct val *elem;
     const struct member *memb;
 };
-struct val_iter val_iter(struct heap *h, struct val v);
+/* The same container, or a built copy without duplicate keys. */
+struct val val_distinct(struct heap *h, struct val v);
+static inline struct val_iter val_iter(struct heap *h, struct val v)
+{
+    struct val_iter it = {.obj = v.kind == VAL_OBJECT};
+    if (it.obj && v.rep == REP_DOC && unsafe_yyjson_get_len(v.doc) > 1) {
+        v = val_distinct(h, v);
+        if (v.kind != VAL_OBJECT)
+            return it;
+    }
+    if (v.rep == REP_DOC) {
+        it.left = (uint32_t)unsafe_yyjson_get_len(v.doc);
+        it.next = it.left ? unsafe_yyjson_get_first(v.doc) : NULL;
+    } else {
+        it.left = v.n;
+        if (it.obj)
+            it.memb = v.obj->m;
+        else
+            it.elem = v.arr->v;
+    }
+    return it;
+}
 static inline bool val_next(struct val_iter *it)
 {
     if (!it->left)
