@@ -108,10 +108,12 @@ static void drawing(struct buf *out, struct str title, const struct neighbours *
     int height = (int)rows * 34 + 20, middle = height / 2;
     if (!in->n && !from->n)
         return;
-    html(out,
-         "<div class=\"scroll\" tabindex=\"0\"><svg class=\"map\" viewBox=\"0 0 760 %d\" role=\"group\" "
-         "aria-label=\"Neighbourhood\">",
-         (int64_t)height);
+    /* A side without anything takes no room. */
+    int left = in->n ? 0 : 280, right = from->n ? 760 : 480;
+    buf_addf(out,
+             "<div class=\"scroll\" tabindex=\"0\"><svg class=\"map\" viewBox=\"%d 0 %d %d\" width=\"%d\" height=\"%d\" "
+             "role=\"group\" aria-label=\"Neighbourhood\">",
+             left, right - left, height, right - left, height);
     draw_side(out, in, 10, middle, true);
     draw_side(out, from, 530, middle, false);
     buf_addf(out,
