@@ -4,7 +4,8 @@
 -- because of it: an `items` path that leads nowhere raises (items_optional allows absence), an ignored status ends the
 -- stream and taints unless it was the first page, and so does stopping at max_items. A listing without a total or a
 -- last page goes on until an empty page; a page identical to the one before means that the server ignores the page
--- parameter.
+-- parameter. A total that falls while pages are read has moved items across the border of two pages, unseen, and one
+-- that is never reached says that some did not come: both taint.
 local ocean, I = ...
 local check = I.check
 
@@ -110,6 +111,23 @@ local function enough(fn, state)
   return true
 end
 
+-- Holds what came against the total the server names. `ended`: no more pages will be asked for.
+local function against_total(fn, state, total, ended)
+  if not total or state.warned then return end
+  local text
+  if state.total and total < state.total then
+    text = ("the total fell from %d to %d while pages were read, so items may have been skipped"):format(state.total, total)
+  elseif ended and state.count < total then
+    text = ("only %d of %d items came"):format(state.count, total)
+  end
+  state.total = math.max(state.total or 0, total)
+  if not text then return end
+  state.warned = true
+  local message = ("%s: %s: nothing is deleted for it in this resync"):format(fn, text)
+  I.warn(message)
+  I.taint(message)
+end
+
 -- next_page(state) fetches a page and returns its items, and sets state.over when it was the last.
 local function pages(fn, client, url, o, next_page)
   if not I.is_client(client) then
@@ -142,9 +160,11 @@ function paginate.page(client, url, opts)
     local items, value, res = fetch(fn, state, "GET", url, { params = params })
     if items == nil or #items == 0 then
       state.over = true
+      against_total(fn, state, items and tonumber(look(o.total, value, res)), true)
       return nil
     end
     local total, last = tonumber(look(o.total, value, res)), tonumber(look(o.last_page, value, res))
+    against_total(fn, state, total)
     if total then state.over = state.count >= total end
     if last then state.over = state.over or page >= last end
     if not total and not last then
@@ -172,10 +192,12 @@ function paginate.offset(client, url, opts)
     local items, value, res = fetch(fn, state, "GET", url, { params = params })
     if items == nil or #items == 0 then
       state.over = true
+      against_total(fn, state, items and tonumber(look(o.total, value, res)), true)
       return nil
     end
     offset = offset + #items
     local total, more, last = tonumber(look(o.total, value, res)), look(o.more, value, res), look(o.last, value, res)
+    against_total(fn, state, total)
     if total then state.over = offset - (o.start or 0) >= total end
     if more ~= nil then state.over = state.over or not more end
     if last ~= nil then state.over = state.over or last == true end

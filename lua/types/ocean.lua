@@ -424,7 +424,7 @@ function Stream:each() end
 ---@field size_param? string|false "per_page"
 ---@field size? integer 100
 ---@field start? integer 1
----@field total? ocean.Path number of all items
+---@field total? ocean.Path number of all items; one that falls meanwhile, or is not reached, holds deletion back
 ---@field last_page? ocean.Path number of the last page
 
 ---@class ocean.paginate.OffsetOptions: ocean.paginate.Options
