@@ -19,8 +19,9 @@ die() { echo "demo: $*" >&2; exit 1; }
 [ -x "$BUILD/ocean-run" ] || die "$BUILD/ocean-run is absent: run make first"
 [ -r "$STATUS" ] || die "$STATUS cannot be read: give the path of a dpkg status file as argument"
 
-DIR=$(mktemp -d "${TMPDIR:-/tmp}/ocean-demo.XXXXXX")
-trap 'rm -rf "$DIR"' EXIT
+DIR=$BUILD/demo # stays, so that the page can show it
+rm -rf "$DIR"
+mkdir -p "$DIR"
 # Settings meant for other runs stay out of this one.
 for name in $(compgen -e); do
     case $name in OCEAN* | APPLICATION__*) unset "$name" ;; esac
@@ -29,7 +30,7 @@ export OCEAN_LOG=sync.mapping=error # many packages have no home page, which is 
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then BOLD=$'\e[1m' PLAIN=$'\e[0m'; else BOLD='' PLAIN=''; fi
 headline() { printf '\n%s== %s%s\n' "$BOLD" "$*" "$PLAIN"; }
-say() { printf '%s$ %s%s\n' "$BOLD" "${*//$DIR/DIR}" "$PLAIN"; }
+say() { printf '%s$ %s%s\n' "$BOLD" "$*" "$PLAIN"; }
 show() { say "$@"; "$@"; }
 
 # One resync of a database: on the screen as people see it, or with a second argument its summary object in that file.
@@ -105,3 +106,6 @@ show "$BUILD/ocean-run" catalog list --local "$DIR/catalog.db"
 
 [ "$FAILED" -eq 0 ] || die "the catalog is not what the input says"
 headline "Only the difference was written: $changed changed and updated, $vanished vanished and deleted"
+headline "Look at it in a browser"
+echo "  $BUILD/ocean-run catalog serve --local $DIR/catalog.db"
+echo "and open http://127.0.0.1:5555/: what is in it, what the last run changed, who depends on whom, and a mapping playground."

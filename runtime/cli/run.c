@@ -222,7 +222,7 @@ static int start_catalog(struct app *a, struct err *e)
                  file);
     else if (rc == 0)
         log_info("using the embedded catalog %s", file);
-    if (rc == 0)
+    if (rc == 0 && !a->opts->flags.once)
         log_info("the catalog's page is at %s/", catalog_url(a->catalog));
     free(file);
     return rc;

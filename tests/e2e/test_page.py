@@ -201,6 +201,7 @@ class Pages(Case):
         self.assertIn("does not compile", self.play(port, mapping % ".id |", item).text)
         self.assertIn("the mapping:", self.play(port, "resources: [", item).text)
         self.assertIn("Both boxes", self.play(port, "", item).text)
+        self.assertNotIn("\u240d", self.play(port, (mapping % ".id").replace("\n", "\r\n"), item).text)
         self.assertEqual(self.get(port, "/playground", {"Origin": "https://evil.example"})[0], 403)
 
     def play(self, port, mapping, item):

@@ -10,7 +10,7 @@
 #define EXAMPLES_LISTED 50
 #define RESULTS_SHOWN 50
 
-/* One field of an application/x-www-form-urlencoded body, decoded into the arena. */
+/* One field of an application/x-www-form-urlencoded body, decoded into the arena. Browsers end lines with CR LF. */
 static struct str form_field(struct work *w, const char *name)
 {
     for (struct str rest = w->body; rest.p && rest.n;) {
@@ -20,7 +20,11 @@ static struct str form_field(struct work *w, const char *name)
         struct buf b;
         buf_init(&b, BUF_NO_LIMIT);
         url_decode(&b, value, true);
-        struct str out = arena_str(w->a, buf_str(&b));
+        size_t n = 0;
+        for (size_t i = 0; i < b.n; i++)
+            if (b.p[i] != '\r' || i + 1 == b.n || b.p[i + 1] != '\n')
+                b.p[n++] = b.p[i];
+        struct str out = arena_str(w->a, (struct str){b.p, n});
         buf_done(&b);
         return out.p ? out : STR("");
     }
