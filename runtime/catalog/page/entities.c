@@ -9,6 +9,7 @@
 #include "catalog/page/page.h"
 
 #include "base/clock.h"
+#include "json/scan.h"
 
 #define COLUMNS_MAX 6
 
@@ -85,7 +86,11 @@ static bool contains(struct str s, struct str what)
     return false;
 }
 
-static bool begins(struct str s, struct str what) { return s.n >= what.n && str_ieq((struct str){s.p, what.n}, what); }
+/* By the title's JSON text, which every row pays for. */
+static bool title_begins(struct str json, struct str what)
+{
+    return json.n > what.n && str_ieq((struct str){json.p + 1, what.n}, what);
+}
 
 static bool wanted(struct list *l, struct row *row)
 {
@@ -94,7 +99,8 @@ static bool wanted(struct list *l, struct row *row)
     switch (l->phase) {
     case BY_PREFIX: return true; /* the index saw to it */
     case BY_TITLE:
-        return begins(json_str(json_get_c(row_body(row), "title")), l->text) && !str_starts(row->identifier, l->text);
+        return title_begins(json_scan_member(row->body, STR("title")), l->text) &&
+               !str_starts(row->identifier, l->text);
     default: return contains(row->identifier, l->text) || contains(row->body, l->text) || contains(row->rel, l->text);
     }
 }
