@@ -132,7 +132,7 @@ test: deps-test ## every test; T=name runs those whose name contains it
 check: ## everything again under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory SAN=address,undefined test T=$(T)
 
-# One libFuzzer target for S seconds, from its corpus: make fuzz F=json S=60
+# One libFuzzer target for S seconds, from its corpus: make fuzz F=json S=60. F=diff compares the mapping engine with jq.
 F ?= all
 S ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -140,8 +140,8 @@ FUZZ_LIBS := script sync port mapping config store json io base
 .PHONY: fuzz
 fuzz: ## F=name S=seconds: one fuzz target from its corpus; F=all: each of them
 	@command -v clang >/dev/null || { echo 'fuzz: needs clang: apt-get install clang'; exit 1; }
-	@$(if $(FUZZERS),,echo 'fuzz: tests/fuzz holds no fuzz_*.c'; exit 1;) \
-	for f in $(if $(filter all,$(F)),$(FUZZERS),$(F)); do \
+	@for f in $(if $(filter all,$(F)),$(FUZZERS) diff,$(F)); do \
+	  if [ $$f = diff ]; then tests/corpus/diff.sh $(S) || exit 1; continue; fi; \
 	  $(MAKE) --no-print-directory $(PAR) CC=clang SAN=fuzzer-no-link,address,undefined VARIANT=fuzz build/fuzz/bin/$$f && \
 	  mkdir -p build/fuzz/corpus/$$f && \
 	  build/fuzz/bin/$$f -max_total_time=$(S) -timeout=10 build/fuzz/corpus/$$f $$(ls -d tests/fuzz/$$f 2>/dev/null) || exit 1; \

@@ -443,19 +443,19 @@ VALUE(f_transpose)
     (void)args;
     if (in.kind < VAL_ARRAY)
         return ev_error(c, "Cannot iterate over %s", ev_shown(c, in));
-    size_t max = 0;
+    double max = 0; /* lengths of numbers may be fractions, or beyond any count */
     for (struct val_iter it = val_iter(c->heap, in); val_next(&it);) {
         struct val len;
         int rc = f_length(c, it.v, NULL, &len);
         if (rc)
             return rc;
-        max = val_double(len) > (double)max ? (size_t)val_double(len) : max;
+        max = val_double(len) > max ? val_double(len) : max;
     }
     struct val r = val_array(c->heap, 4);
-    for (size_t i = 0; i < max && !c->heap->full; i++) {
+    for (double i = 0; i < max && !c->heap->full; i++) {
         struct val row = val_array(c->heap, 4), v;
         for (struct val_iter it = val_iter(c->heap, in); val_next(&it) && !c->heap->full;) {
-            int rc = access_get(c, it.v, val_num((double)i), &v);
+            int rc = access_get(c, it.v, val_num(i), &v);
             if (!rc)
                 rc = ev_step(c);
             if (rc)

@@ -33,11 +33,9 @@ static int to_tm(struct ev *c, struct val a, const char *who, struct tm *t)
         struct val x = val_at(a, i);
         if (x.kind != VAL_NUMBER)
             return ev_error(c, "%s requires parsed datetime inputs", who);
-        v[i] = clamp_int(val_double(x));
+        v[i] = clamp_int(val_double(x) - (i == 0 ? 1900 : 0)); /* the fraction of a year counts before the cut */
     }
-    t->tm_year = v[0] < -2147481748 ? v[0] : v[0] - 1900;
-    if (val_len(c->heap, a) == 0)
-        t->tm_year = 0;
+    t->tm_year = v[0];
     t->tm_mon = v[1];
     t->tm_mday = v[2];
     t->tm_hour = v[3];

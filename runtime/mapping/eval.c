@@ -58,9 +58,10 @@ static int index_term(struct ev *c, void *arg, struct val t, const struct path *
 {
     struct access *a = arg;
     struct val v;
-    int rc = access_path(c, p, t, a->key);
-    if (!rc)
-        rc = access_get(c, t, a->key, &v);
+    int rc = access_path(c, p, t, a->key); /* which '?' does not forgive */
+    if (rc)
+        return rc;
+    rc = access_get(c, t, a->key, &v);
     if (rc)
         return rc == EV_ERROR && a->n->optional ? EV_OK : rc;
     struct path frame;
@@ -82,8 +83,9 @@ static int slice_term(struct ev *c, void *arg, struct val t, const struct path *
     if (p)
         key = slice_key(c, a->from, a->key);
     int rc = access_path(c, p, t, key);
-    if (!rc)
-        rc = access_slice(c, t, a->from, a->key, &v);
+    if (rc)
+        return rc;
+    rc = access_slice(c, t, a->from, a->key, &v);
     if (rc)
         return rc == EV_ERROR && a->n->optional ? EV_OK : rc;
     struct path frame;

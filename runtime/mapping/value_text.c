@@ -287,6 +287,21 @@ static bool read_string(struct reader *r, struct val *ret)
     return true;
 }
 
+/* What decNumber takes for a number though it has no digits, in any case and with a sign. */
+static bool read_named_number(struct str w, struct val *ret)
+{
+    bool minus = w.n && w.p[0] == '-';
+    if (w.n && (w.p[0] == '-' || w.p[0] == '+'))
+        w = (struct str){w.p + 1, w.n - 1};
+    if (str_ieq(w, STR("nan")) || str_ieq(w, STR("snan")))
+        *ret = val_num(NAN);
+    else if (str_ieq(w, STR("inf")) || str_ieq(w, STR("infinity")))
+        *ret = val_num(minus ? -INFINITY : INFINITY);
+    else
+        return false;
+    return true;
+}
+
 static bool read_word(struct reader *r, struct val *ret)
 {
     const char *from = r->p;
@@ -297,8 +312,8 @@ static bool read_word(struct reader *r, struct val *ret)
         *ret = VNULL;
     else if (str_is(w, "true") || str_is(w, "false"))
         *ret = val_bool(w.n == 4);
-    else if (str_ieq(w, STR("nan")) || str_ieq(w, STR("-nan")))
-        *ret = val_num(NAN);
+    else if (read_named_number(w, ret))
+        return true;
     else if (!w.n || !num_parse(r->h, w, ret))
         return fault(r, w.n && w.p[0] == '\'' ? "Invalid string literal; expected \", but got '"
                                               : "Invalid literal");

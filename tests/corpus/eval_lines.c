@@ -1,11 +1,14 @@
 /* Evaluates "EXPRESSION<tab>DOCUMENT" lines from stdin and prints, for each, all outputs separated by \001;
  * the last is ERR after an error, LIMIT where a budget ended it, COMPILE where the expression does not
- * compile. For diff_jq.py. */
+ * compile. With --libjq the machine's libjq evaluates, in its worker process, and only the first output is printed. For
+ * diff_jq.py. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "io/loop.h"
 #include "mapping/expr.h"
+#include "mapping/jq.h"
 
 static int put(struct ev *c, void *arg, struct val v, const struct path *p)
 {
@@ -70,8 +73,31 @@ static void run(const char *expr, const char *text)
     arena_free(space.arena);
 }
 
-int main(void)
+static void run_libjq(struct jq_host *jq, const char *expr, const char *text)
 {
+    struct jq_answer answer;
+    struct str x = str_of(expr), in = str_of(text);
+    struct buf texts;
+    struct err e = {0};
+    buf_init(&texts, BUF_NO_LIMIT);
+    if (jq_host_eval(jq, &x, 1, &in, 1, &answer, &texts, &e) < 0)
+        printf("LIMIT\n");
+    else if (answer.what == JQ_VALUE)
+        printf("%.*s\n", STR_FMT(answer.text));
+    else
+        printf("%s\n", answer.what == JQ_EMPTY ? "" : answer.what == JQ_ERROR ? "ERR" : answer.what == JQ_KILLED ? "LIMIT" : "COMPILE");
+    fflush(stdout);
+    buf_done(&texts);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "--jq-worker"))
+        return jq_worker_main();
+    bool libjq = argc > 1 && !strcmp(argv[1], "--libjq");
+    struct loop *loop = libjq ? loop_new() : NULL;
+    static const char *const env[] = {"TZ=UTC", NULL};
+    struct jq_host *jq = libjq ? jq_host_new(loop, env) : NULL;
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
@@ -81,8 +107,13 @@ int main(void)
         char *tab = strchr(line, '\t');
         if (tab)
             *tab++ = 0;
-        run(line, tab ? tab : "null");
+        if (jq)
+            run_libjq(jq, line, tab ? tab : "null");
+        else
+            run(line, tab ? tab : "null");
     }
     free(line);
+    jq_host_free(jq);
+    loop_free(loop);
     return 0;
 }

@@ -34,6 +34,38 @@ static void paths(void **state)
     CHECK(cases);
 }
 
+/* What is no string though it stands in the text is a mistake before any item is looked at. */
+static void constant_keys(void **state)
+{
+    static const char *const broken[] = {"{(1): .}", "{((. | false)): .}", "{([\"a\"]): .}", "{({a: [1]}): .}", "{(null | .): .}",
+                                         "{(1 + 1): .}", "{([(. | 1)]): empty}"};
+    static const struct jq_case cases[] = {
+        {"{(\"a\" | .): 1}", "null", "{\"a\":1}"},
+        {"{(\"a\", \"b\"): 1}", "null", "{\"a\":1} {\"b\":1}"},
+        {"{([.]): empty}", "null", ""},
+        {"{(-1): empty}", "null", ""},
+        {"{(.): 1}", "1", "!Cannot use number (1) as object key"},
+        {"path(1 | .a?)", "null", "!Invalid path expression near attempt to access element \"a\" of 1"},
+        {"transpose", "[0.5]", "!Cannot index number with number (0)"},
+        {"transpose", "[3.5,100000000000000000001]", "!Cannot index number with number (0)"},
+        {"[1e17] | todate", "null", "\"-2147481750-12-31T00:00:00Z\""},
+        {"[0.00001] | todate", "null", "\"0-12-31T00:00:00Z\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++) {
+        struct expr_space space = {.arena = arena_new(0)};
+        struct expr x;
+        heap_init(&space.heap, EV_HEAP_MAX);
+        expr_compile(&space, str_of(broken[i]), "x", &x);
+        if (x.how != EXPR_BROKEN)
+            print_error("%s compiles\n", broken[i]);
+        assert_int_equal(x.how, EXPR_BROKEN);
+        heap_done(&space.heap);
+        arena_free(space.arena);
+    }
+    CHECK(cases);
+}
+
 static void numbers(void **state)
 {
     static const struct jq_case cases[] = {
@@ -378,7 +410,8 @@ static void sharing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths),      cmocka_unit_test(numbers),    cmocka_unit_test(construction),
+        cmocka_unit_test(paths),
+        cmocka_unit_test(constant_keys),      cmocka_unit_test(numbers),    cmocka_unit_test(construction),
         cmocka_unit_test(formats),    cmocka_unit_test(operators),  cmocka_unit_test(control),
         cmocka_unit_test(assignment), cmocka_unit_test(containers), cmocka_unit_test(strings),
         cmocka_unit_test(dates),      cmocka_unit_test(syntax),     cmocka_unit_test(messages),
