@@ -2,7 +2,8 @@
  *
  * States: READING until the whole body is here, HANDLING while the application's handler runs, SUSPENDED if the handler
  * returned without a reply, then ANSWERED or ABORTED. A reply from inside the handler is queued at once and never costs
- * a suspension. The call ends when libmicrohttpd says so (call_free), whatever happened to the connection.
+ * a suspension. A streamed answer is ANSWERED while the library asks for pieces, and RESTING, suspended again, while
+ * there is none to give. The call ends when libmicrohttpd says so (call_free), whatever happened to the connection.
  *
  * A body over its limit is read and dropped, and answered with 413 at its end, so that the connection stays usable;
  * past HTTP_DRAIN_MAX, or if the client waits for "100 Continue", the 413 is sent at once and the connection closes.
@@ -19,12 +20,14 @@
 #include "io/http_socket.h"
 #include "io/loop_priv.h"
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOG_GROUP "io.http_server"
 #define SPARE_MAX 64
 #define SPARE_BODY_MAX ((size_t)64 << 10)
+#define STREAM_BLOCK ((size_t)16 << 10)
 #define RESERVE_MAX ((uint64_t)4 << 20) /* a Content-Length is believed only so far */
 
 /* ---- life ---- */
@@ -78,10 +81,11 @@ void call_free(struct http_call *c)
         log_error("a suspended call was completed");
     if (c->response)
         MHD_destroy_response(c->response);
-    if (c->conn) {
-        c->conn->handling = c->conn->marked = false;
-        c->conn->reading_since_ms = 0;
-    }
+    if (c->stream.done)
+        c->stream.done(c->stream.arg, c->all_sent);
+    c->stream = (struct http_stream){0};
+    if (c->conn)
+        conn_rest(c->conn);
     if (c->orphan) {
         c->state = CALL_ORPHANED;
         c->server = NULL;
@@ -162,6 +166,8 @@ static enum MHD_Result queue_response(struct http_call *c)
 {
     struct MHD_Response *r = c->response;
     c->response = NULL;
+    if (server_crowded(c->server))
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result ok = MHD_queue_response(c->mhd, c->status, r);
     MHD_destroy_response(r);
     return ok;
@@ -175,6 +181,7 @@ static enum MHD_Result begin(struct http_call *c, const char *method)
     const char *text = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Content-Length");
     c->begun = true;
     c->method = method;
+    conn_busy(c->conn);
     if (!c->conn->reading_since_ms) /* also when the headers came in one piece between two sweeps */
         c->conn->reading_since_ms = c->server->now_ms;
     c->limit = o->body_limit ? o->body_limit(o->arg, method, c->path) : o->max_body;
@@ -254,6 +261,7 @@ enum MHD_Result call_step(struct http_call *c, const char *method, const char *d
     case CALL_SUSPENDED: /* a spurious wake-up */ MHD_suspend_connection(c->mhd); return MHD_YES;
     case CALL_HANDLING:
     case CALL_ABORTED:
+    case CALL_RESTING:
     case CALL_ORPHANED: break;
     }
     return MHD_NO;
@@ -333,7 +341,7 @@ static void add_header(struct http_call *c, struct http_header h)
 /* Ends the wait of a suspended call; a call still in its handler is picked up by hand_over. */
 static void settle(struct http_call *c, enum call_state state)
 {
-    bool suspended = c->state == CALL_SUSPENDED;
+    bool suspended = c->state == CALL_SUSPENDED || c->state == CALL_RESTING;
     c->state = state;
     if (!suspended)
         return;
@@ -351,6 +359,24 @@ static bool open_call(const struct http_call *c)
     return false;
 }
 
+/* Status and headers; `r` NULL: there was no memory for it. */
+static void answer(struct http_call *c, struct MHD_Response *r, int status, const char *content_type,
+                   const struct http_header *extra, size_t nextra)
+{
+    if (!r) {
+        log_error("%s %.*s: no memory for an answer", c->method, STR_FMT(c->path));
+        http_abort(c);
+        return;
+    }
+    c->response = r;
+    c->status = (unsigned)status;
+    if (content_type)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    for (size_t i = 0; i < nextra; i++)
+        add_header(c, extra[i]);
+    settle(c, CALL_ANSWERED);
+}
+
 void http_reply(struct http_call *c, int status, const char *content_type, struct buf *body,
                 const struct http_header *extra, size_t nextra)
 {
@@ -362,23 +388,71 @@ void http_reply(struct http_call *c, int status, const char *content_type, struc
         free(p);
         return;
     }
-    c->response = MHD_create_response_from_buffer(n, p ? p : "", p ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (!c->response) {
-        log_error("%s %.*s: no memory for an answer of %zu bytes", c->method, STR_FMT(c->path), n);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(n, p ? p : "", p ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!r)
         free(p);
-        http_abort(c);
+    answer(c, r, status, content_type, extra, nextra);
+}
+
+/* ---- streamed answers ---- */
+
+/* The library asks for more once what it had is with the kernel. */
+static ssize_t on_stream(void *cls, uint64_t position, char *p, size_t max)
+{
+    struct http_call *c = cls;
+    ssize_t n = c->cut ? HTTP_STREAM_RESET : c->stream.read(c->stream.arg, p, max);
+    if (n > 0) {
+        c->all_sent = c->stream.length >= 0 && position + (uint64_t)n >= (uint64_t)c->stream.length;
+        return n;
+    }
+    if (n == HTTP_STREAM_WAIT) {
+        c->state = CALL_RESTING;
+        waiting_add(c);
+        MHD_suspend_connection(c->mhd);
+        return 0;
+    }
+    if (n == HTTP_STREAM_END && c->stream.length < 0) {
+        c->all_sent = true;
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    }
+    if (n == HTTP_STREAM_RESET)
+        socket_reset(c->conn->fd);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+void http_reply_stream(struct http_call *c, int status, const char *content_type, const struct http_stream *s,
+                       const struct http_header *extra, size_t nextra)
+{
+    if (!open_call(c)) {
+        s->done(s->arg, false);
         return;
     }
-    c->status = (unsigned)status;
-    if (content_type)
-        MHD_add_response_header(c->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    for (size_t i = 0; i < nextra; i++)
-        add_header(c, extra[i]);
-    settle(c, CALL_ANSWERED);
+    c->stream = *s;
+    uint64_t length = s->length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)s->length;
+    struct MHD_Response *r = MHD_create_response_from_callback(length, STREAM_BLOCK, on_stream, c, NULL);
+    answer(c, r, status, content_type, extra, nextra);
+}
+
+void http_stream_wake(struct http_call *c)
+{
+    if (c->state == CALL_RESTING)
+        settle(c, CALL_ANSWERED);
+}
+
+void http_call_close_idle(struct http_call *c, unsigned after_ms)
+{
+    if (c->conn)
+        c->conn->close_idle_ms = after_ms > INT_MAX ? INT_MAX : (int)after_ms;
 }
 
 void call_orphan(struct http_call *c)
 {
+    if (c->state == CALL_RESTING) { /* its owner learns of the end through `done` */
+        c->cut = true;
+        settle(c, CALL_ANSWERED);
+        return;
+    }
     c->orphan = true;
     http_abort(c);
 }

@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@
 /* Memory of a connection: request line, headers, read buffer, answer headers. The library clears all of it after each
  * request, so more is not better: 256 KiB cost a third of the throughput and stay resident per connection. */
 #define CONN_MEMORY ((size_t)64 << 10)
+#define FILES_OTHERS 128 /* descriptors the rest of the process may need */
 #define RUNS_PER_TURN 64
 #define BUDGET_MS 3 /* then the rest of the process has its turn */
 
@@ -86,6 +88,47 @@ static void on_poll(uv_poll_t *h, int status, int events)
 
 /* ---- connections ---- */
 
+bool server_crowded(const struct http_server *s) { return s->nconns > s->opts.max_connections; }
+
+static void close_idle(void *arg)
+{
+    struct server_conn *c = arg;
+    c->idle_timer = NULL;
+    shutdown(c->fd, SHUT_RDWR); /* the library sees the end of the stream and closes */
+}
+
+void conn_busy(struct server_conn *c)
+{
+    timer_stop(c->idle_timer);
+    c->idle_timer = NULL;
+    c->close_idle_ms = -1;
+    c->resting = false;
+}
+
+void conn_rest(struct server_conn *c)
+{
+    c->handling = c->marked = false;
+    c->reading_since_ms = 0;
+    c->resting = true;
+    if (c->close_idle_ms >= 0) {
+        c->idle_timer = timer_start(c->server->loop, (uint64_t)c->close_idle_ms, 0, close_idle, c);
+        timer_unref(c->idle_timer);
+    }
+}
+
+/* A connection too many: one that rests between requests makes room, the longest open first. */
+static void make_room(struct http_server *s)
+{
+    struct server_conn *oldest = NULL;
+    for (struct server_conn *c = s->conns; c; c = c->next)
+        if (c->resting && !c->handling && !socket_bytes_waiting(c->fd))
+            oldest = c;
+    if (!oldest)
+        return;
+    oldest->resting = false;
+    shutdown(oldest->fd, SHUT_RDWR);
+}
+
 static void conn_peer(struct server_conn *c, struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -112,6 +155,10 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         c->number = ++s->last_number;
         c->reading_since_ms = clock_mono_ms();
+        c->close_idle_ms = -1;
+        s->nconns++;
+        if (server_crowded(s))
+            make_room(s);
         conn_peer(c, mhd);
         c->next = s->conns;
         if (c->next)
@@ -125,6 +172,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             s->conns = c->next;
         if (c->next)
             c->next->prev = c->prev;
+        timer_stop(c->idle_timer);
+        s->nconns--;
         free(c);
         *context = NULL;
     }
@@ -256,15 +305,32 @@ static struct MHD_Daemon *daemon_start(struct http_server *s, int fd)
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, s,
         MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
         MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->opts.max_connections,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->opts.max_connections + HTTP_RESERVE,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->opts.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         CONN_MEMORY, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)16384, MHD_OPTION_END);
 }
 
+/* Descriptors for `n` connections, as far as the system gives them: returns how many connections there can be. */
+static int files_for(int n)
+{
+    struct rlimit r;
+    rlim_t want = (rlim_t)n + HTTP_RESERVE + FILES_OTHERS;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= want)
+        return n;
+    r.rlim_cur = r.rlim_max < want ? r.rlim_max : want;
+    setrlimit(RLIMIT_NOFILE, &r);
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= want)
+        return n;
+    int most = r.rlim_cur > HTTP_RESERVE + FILES_OTHERS ? (int)(r.rlim_cur - HTTP_RESERVE - FILES_OTHERS) : 1;
+    log_warn("at most %d connections instead of %d: only %llu files may be open (ulimit -n)", most, n,
+             (unsigned long long)r.rlim_cur);
+    return most;
+}
+
 static void defaults(struct http_server_opts *o)
 {
-    if (o->max_connections <= 0)
-        o->max_connections = 512;
+    o->max_connections = files_for(o->max_connections > 0 ? o->max_connections : 512);
     if (o->max_body == 0)
         o->max_body = (size_t)1 << 20;
     if (o->read_deadline_ms <= 0)

@@ -19,6 +19,7 @@ struct http_server {
     struct http_call *waiting; /* suspended calls */
     struct http_call *spare;   /* call structures for reuse */
     unsigned nspare;
+    int nconns;
     uint64_t last_number;
     uint64_t now_ms; /* time of this turn */
     bool running;    /* inside MHD_run */
@@ -36,10 +37,16 @@ struct server_conn {
     uint64_t reading_since_ms; /* 0: no byte of a request seen yet */
     uint64_t bytes_mark;       /* bytes the socket had received when the request could begin */
     bool marked, handling;     /* handling: the whole request is here */
+    bool resting;              /* between two requests of a kept connection */
+    int close_idle_ms;         /* after the request that runs; -1: as for all */
+    struct timer *idle_timer;
 };
 
 /* ORPHANED: the server is gone before the call was answered; what the application still does with it is ignored. */
-enum call_state { CALL_READING, CALL_HANDLING, CALL_SUSPENDED, CALL_ANSWERED, CALL_ABORTED, CALL_ORPHANED };
+enum call_state {
+    CALL_READING, CALL_HANDLING, CALL_SUSPENDED, CALL_ANSWERED, CALL_ABORTED, CALL_ORPHANED,
+    CALL_RESTING, /* suspended in the middle of a streamed answer */
+};
 
 struct http_call {
     struct http_server *server;
@@ -56,6 +63,8 @@ struct http_call {
     size_t limit, dropped;
     unsigned status;
     struct MHD_Response *response;
+    struct http_stream stream; /* read NULL: the answer is no stream */
+    bool all_sent, cut;        /* of the stream */
 };
 
 /* http_call.c */
@@ -67,3 +76,8 @@ void call_spare_free(struct http_server *s);
 
 /* http_server.c: runs the daemon soon. */
 void server_kick(struct http_server *s);
+/* http_server.c: a request begins or ends on a connection. */
+void conn_busy(struct server_conn *c);
+void conn_rest(struct server_conn *c);
+/* There are more connections than wanted: answers close theirs. */
+bool server_crowded(const struct http_server *s);

@@ -17,6 +17,12 @@ uint64_t socket_bytes_received(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_bytes_received : 0;
 }
 
+bool socket_bytes_waiting(int fd)
+{
+    char one;
+    return recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void socket_reset(int fd)
 {
     static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};

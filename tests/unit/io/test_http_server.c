@@ -318,26 +318,222 @@ static void test_the_deadline_does_not_count_idling_or_handling(void **state)
     close(fd);
 }
 
-static void test_connection_limit(void **state)
+static void test_connections_beyond_the_limit(void **state)
 {
     (void)state;
     start((struct http_server_opts){.max_connections = 2});
     int a = client_open(port), b = client_open(port);
-    ask(a, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
-    ask(b, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
-    wait_for_calls(2);
-    int c = client_open(port); /* the kernel takes it, the server does not yet */
-    ask(c, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
-    pass_time(50);
-    assert_int_equal(handled, 2);
-    reply_text(waiting[0], 200, "1");
+    ask(a, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(client_answer(loop, a, &got));
-    close(a);
+    ask(b, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for_calls(1);
+    int c = client_open(port); /* one too many: it is served, and a, which rests, goes */
+    ask(c, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(client_answer(loop, c, &got));
-    reply_text(waiting[1], 200, "2");
+    assert_false(client_answer(loop, a, &got));
+    close(a);
+    int d = client_open(port), e = client_open(port);
+    ask(d, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    ask(e, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for_calls(3);
+    reply_text(waiting[0], 200, "1"); /* while it is crowded answers close their connections */
     assert_true(client_answer(loop, b, &got));
+    assert_non_null(strstr(got.p, "Connection: close"));
+    reply_text(waiting[1], 200, "2");
+    assert_true(client_answer(loop, d, &got));
+    reply_text(waiting[2], 200, "3");
+    assert_true(client_answer(loop, e, &got));
     close(b);
     close(c);
+    close(d);
+    close(e);
+}
+
+static void test_the_reserve_ends_too(void **state)
+{
+    (void)state;
+    enum { ALL = 1 + HTTP_RESERVE };
+    int fd[ALL + 1];
+    start((struct http_server_opts){.max_connections = 1});
+    for (int i = 0; i <= ALL; i++) {
+        fd[i] = client_open(port);
+        ask(fd[i], "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_for_calls(i < ALL ? i + 1 : ALL);
+    }
+    pass_time(20);
+    assert_int_equal(handled, ALL); /* the kernel keeps the last one */
+    reply_text(waiting[0], 200, "1");
+    assert_true(client_answer(loop, fd[0], &got));
+    close(fd[0]);
+    wait_for_calls(ALL + 1);
+    for (int i = 1; i <= ALL; i++) {
+        reply_text(waiting[i], 200, "2");
+        assert_true(client_answer(loop, fd[i], &got));
+        close(fd[i]);
+    }
+}
+
+/* ---- streamed answers ---- */
+
+/* Gives `text` in pieces of `step`, resting before each one when `rests`; ends with `end`. */
+static struct feed {
+    const char *text;
+    size_t at, step;
+    bool rests, rested;
+    ssize_t end;
+    int done;
+    bool complete;
+} feed;
+
+static ssize_t feed_read(void *arg, char *p, size_t max)
+{
+    struct feed *f = arg;
+    size_t n = strlen(f->text + f->at);
+    if (f->rests && !f->rested) {
+        f->rested = true;
+        return HTTP_STREAM_WAIT;
+    }
+    f->rested = false;
+    if (n == 0)
+        return f->end;
+    n = n > f->step ? f->step : n;
+    n = n > max ? max : n;
+    memcpy(p, f->text + f->at, n);
+    f->at += n;
+    return (ssize_t)n;
+}
+
+static void feed_done(void *arg, bool complete)
+{
+    struct feed *f = arg;
+    f->done++;
+    f->complete = complete;
+}
+
+static void reply_feed(struct http_call *c, int64_t length, struct feed f)
+{
+    feed = f;
+    struct http_stream s = {.length = length, .read = feed_read, .done = feed_done, .arg = &feed};
+    http_reply_stream(c, 200, "text/plain", &s, NULL, 0);
+}
+
+/* Everything the server sends until it ends the connection; returns errno, 0 for an orderly end. */
+static int read_all(int fd)
+{
+    char piece[4096];
+    buf_reset(&got);
+    for (;;) {
+        ssize_t n = recv(fd, piece, sizeof(piece), MSG_DONTWAIT);
+        if (n > 0)
+            buf_add(&got, piece, (size_t)n);
+        else if (n == 0 || errno != EAGAIN)
+            return n == 0 ? 0 : errno;
+        else if (feed.rested)
+            http_stream_wake(waiting[nwaiting - 1]);
+        loop_turn(loop, false);
+    }
+}
+
+static void test_streamed_answers(void **state)
+{
+    (void)state;
+    start((struct http_server_opts){0});
+    int fd = client_open(port);
+    for (int round = 0; round < 4; round++) { /* with a length and without, at once and with rests */
+        ask(fd, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_for_calls(round + 1);
+        reply_feed(waiting[round], round % 2 ? 10 : -1,
+                   (struct feed){.text = "0123456789", .step = 3, .rests = round >= 2, .end = HTTP_STREAM_END});
+        buf_reset(&got);
+        while (!feed.done || !got.n || !strstr(buf_cstr(&got), round % 2 ? "0123456789" : "\r\n0\r\n\r\n")) {
+            char piece[4096];
+            ssize_t n = recv(fd, piece, sizeof(piece), MSG_DONTWAIT);
+            if (n > 0)
+                buf_add(&got, piece, (size_t)n);
+            if (!feed.done && feed.rested)
+                http_stream_wake(waiting[round]);
+            loop_turn(loop, false);
+        }
+        assert_int_equal(feed.done, 1);
+        assert_true(feed.complete);
+        assert_non_null(strstr(got.p, round % 2 ? "Content-Length: 10\r\n" : "Transfer-Encoding: chunked\r\n"));
+    }
+    ask(fd, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"); /* the connection goes on */
+    assert_true(client_answer(loop, fd, &got));
+    close(fd);
+}
+
+static void test_streams_that_break_off(void **state)
+{
+    (void)state;
+    start((struct http_server_opts){0});
+    for (int round = 0; round < 4; round++) {
+        int fd = client_open(port);
+        bool reset = round % 2;
+        ask(fd, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_for_calls(round + 1);
+        reply_feed(waiting[round], 100,
+                   (struct feed){.text = "0123456789", .step = 4, .rests = round >= 2,
+                                 .end = reset ? HTTP_STREAM_RESET : HTTP_STREAM_END});
+        assert_int_equal(read_all(fd), reset ? ECONNRESET : 0);
+        assert_string_equal(strstr(buf_cstr(&got), "\r\n\r\n"), "\r\n\r\n0123456789"); /* so much came */
+        assert_non_null(strstr(got.p, "Content-Length: 100\r\n"));
+        assert_int_equal(feed.done, 1);
+        assert_false(feed.complete);
+        close(fd);
+    }
+}
+
+static void test_streams_end_with_client_and_server(void **state)
+{
+    (void)state;
+    start((struct http_server_opts){0});
+    struct feed endless = {.text = "0123456789", .step = 10, .rests = true, .end = HTTP_STREAM_END};
+    int fd = client_open(port);
+    ask(fd, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for_calls(1);
+    reply_feed(waiting[0], 100, endless);
+    while (!feed.rested)
+        loop_turn(loop, true);
+    raw_reset(fd);
+    close(fd);
+    while (!feed.done) {
+        if (feed.rested)
+            http_stream_wake(waiting[0]);
+        loop_turn(loop, false);
+    }
+    assert_false(feed.complete);
+    fd = client_open(port);
+    ask(fd, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for_calls(2);
+    reply_feed(waiting[1], 100, endless);
+    while (!feed.rested)
+        loop_turn(loop, true);
+    http_server_free(server);
+    server = NULL;
+    assert_int_equal(feed.done, 1);
+    assert_false(feed.complete);
+    close(fd);
+}
+
+static void test_idle_connections_closed_on_demand(void **state)
+{
+    (void)state;
+    start((struct http_server_opts){0});
+    int fd = client_open(port);
+    for (int i = 0; i < 2; i++) { /* a request in time stops the clock */
+        ask(fd, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+        wait_for_calls(i + 1);
+        if (i == 0)
+            http_call_close_idle(waiting[i], 60000);
+        else
+            http_call_close_idle(waiting[i], 10);
+        reply_text(waiting[i], 200, "ok");
+        assert_true(client_answer(loop, fd, &got));
+    }
+    assert_int_equal(read_all(fd), 0);
+    assert_int_equal(got.n, 0);
+    close(fd);
 }
 
 /* ---- ends ---- */
@@ -483,7 +679,12 @@ int main(void)
         T(test_413_at_once_when_draining_makes_no_sense),
         T(test_dripping_clients_are_cut_off),
         T(test_the_deadline_does_not_count_idling_or_handling),
-        T(test_connection_limit),
+        T(test_connections_beyond_the_limit),
+        T(test_the_reserve_ends_too),
+        T(test_streamed_answers),
+        T(test_streams_that_break_off),
+        T(test_streams_end_with_client_and_server),
+        T(test_idle_connections_closed_on_demand),
         T(test_abort_resets_the_connection),
         T(test_client_gone_while_suspended),
         T(test_port_taken),
