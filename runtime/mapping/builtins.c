@@ -46,7 +46,7 @@ static const char prelude_text[] =
     "def fromdateiso8601: strptime(\"%Y-%m-%dT%H:%M:%SZ\") | mktime;\n"
     "def fromdate: fromdateiso8601;\n"
     "def todate: strftime(\"%Y-%m-%dT%H:%M:%SZ\");\n"
-    "def finites: select(isinfinite or isnan | not);\n"
+    "def finites: select(type == \"number\" and (isinfinite | not));\n"
     "def normals: select(isnormal);\n"
     "def test($re): test($re; null);\n"
     "def match($re): match($re; null);\n"
