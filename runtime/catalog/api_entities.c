@@ -118,19 +118,10 @@ static int bulk_list(struct work *w, const char *name, size_t max, struct json *
     return n > max ? refuse_invalid(&w->r, "\"%s\" must not have more than %zu items", name, max) : 0;
 }
 
-/* Members that a bulkPartial fault fails. */
-static bool fault_hits(const struct fault *f, size_t index, struct json in)
+/* Does a fault of this type act on the member? */
+static bool fault_hits(const struct work *w, enum fault_type type, size_t index, struct json in)
 {
-    if (!f || f->type != FAULT_BULK_PARTIAL)
-        return false;
-    if (f->fail_every && (index + 1) % (size_t)f->fail_every == 0)
-        return true;
-    struct str pattern, id = json_str(json_get_c(in, "identifier"));
-    void *value;
-    for (size_t at = 0; f->members && (at = strmap_next(f->members, at, &pattern, &value)) != 0;)
-        if (id.p && glob_matches(pattern, id))
-            return true;
-    return false;
+    return w->act && w->act->type == type && fault_names(w->act, index, json_str(json_get_c(in, "identifier")));
 }
 
 static void add_error(struct jw *e, const struct refusal *r, struct str identifier, size_t index)
@@ -168,7 +159,9 @@ static int bulk_member(struct work *w, struct blueprint *b, struct json in, size
     struct written done = {0};
     struct refusal r = {0};
     int rc;
-    if (fault_hits(w->act, index, in)) {
+    if (fault_hits(w, FAULT_BULK_OMIT, index, in))
+        return 0;
+    if (fault_hits(w, FAULT_BULK_PARTIAL, index, in)) {
         int status = w->act->status ? w->act->status : 422;
         rc = refuse(&r, status,
                     w->act->error   ? w->act->error

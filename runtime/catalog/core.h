@@ -56,6 +56,7 @@ struct core {
     struct dict *datasources, *clients;
     int64_t refs_upto;         /* -1: not read yet (refs.h) */
     struct buf body, rel;      /* texts of the entity being written */
+    atomic_int_fast64_t keep_past_us; /* past.h: how far back one may have to look; 0: not at all */
     atomic_ulong dropped_properties;
 };
 

@@ -21,10 +21,14 @@ struct faults *faults_new(uint64_t seed)
 
 void fault_free(struct fault *x)
 {
-    char **texts[] = {&x->id,   &x->method, &x->path,    &x->route,  &x->agent,   &x->blueprint, &x->identifier,
-                      &x->body, &x->error,  &x->message, &x->answer, &x->details, &x->client};
+    char **texts[] = {&x->id,         &x->method,  &x->path,   &x->route,   &x->agent,  &x->integration, &x->blueprint,
+                      &x->identifier, &x->body,    &x->error,  &x->message, &x->answer, &x->details,     &x->client};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(*texts[i]);
+    for (size_t i = 0; i < x->nwanted; i++) {
+        free(x->wanted[i].name);
+        free(x->wanted[i].part);
+    }
     json_unref(x->headers);
     strmap_free(x->members);
     free(x);
@@ -153,6 +157,28 @@ static bool names_identifier(const struct fault *x, struct work *w)
     return false;
 }
 
+/* The integration that asks (port-ocean/TYPE/VERSION/ID[/FEATURE]) or the one the path names. */
+static bool about_integration(const struct fault *x, const struct work *w)
+{
+    struct str glob = str_of(x->integration), rest = w->user_agent;
+    for (int i = 0; i < 3; i++)
+        str_split(rest, '/', &rest);
+    if (rest.p && glob_matches(glob, str_split(rest, '/', &rest)))
+        return true;
+    return w->route && w->nseg > 0 && !strncmp(w->route->path, "v1/integration/{}", 17) &&
+           glob_matches(glob, w->seg[0]);
+}
+
+static bool has_headers(const struct fault *x, const struct work *w)
+{
+    for (size_t i = 0; i < x->nwanted; i++) {
+        struct str v = http_call_header(w->call, str_of(x->wanted[i].name));
+        if (!v.p || !has(v, x->wanted[i].part))
+            return false;
+    }
+    return true;
+}
+
 static bool fits(const struct fault *x, struct work *w)
 {
     const char *method = http_call_method(w->call);
@@ -163,6 +189,8 @@ static bool fits(const struct fault *x, struct work *w)
     if (x->route && (!w->route || strcmp(x->route, w->route->id) != 0))
         return false;
     if (x->agent && !has(w->user_agent, x->agent))
+        return false;
+    if ((x->integration && !about_integration(x, w)) || !has_headers(x, w))
         return false;
     if (x->blueprint) {
         bool about = w->route && !strncmp(w->route->path, "v1/blueprints/{}", 16) && w->nseg > 0;
@@ -182,15 +210,43 @@ static bool acts(struct faults *f, struct fault *x, struct work *w)
         return false;
     if (x->in_flight_over && (int64_t)w->in_flight <= x->in_flight_over)
         return false;
-    if (x->count && x->hits >= x->count)
+    if (x->type == FAULT_BURST && x->burst_ms && clock_mono_ms() - x->burst_ms < (uint64_t)x->duration_ms) {
+        x->matches++;
+        x->hits++;
+        return true;
+    }
+    if (x->count && x->used >= x->count)
         return false;
     int64_t n = ++x->matches - x->after;
     if (n <= 0 || (x->every > 1 && n % x->every != 0))
         return false;
     if (x->probability < 1 && chance(f) >= x->probability)
         return false;
+    x->burst_ms = clock_mono_ms();
+    x->used++;
     x->hits++;
     return true;
+}
+
+bool fault_names(const struct fault *f, size_t index, struct str identifier)
+{
+    struct str pattern;
+    void *value;
+    if (f->fail_every && (index + 1) % (size_t)f->fail_every == 0)
+        return true;
+    for (size_t at = 0; f->members && (at = strmap_next(f->members, at, &pattern, &value)) != 0;)
+        if (identifier.p && glob_matches(pattern, identifier))
+            return true;
+    return false;
+}
+
+int64_t faults_lag(const struct faults *f)
+{
+    int64_t lag = 0;
+    for (const struct fault *x = f->first; x; x = x->next)
+        if (x->type == FAULT_STALE_READ && x->lag_ms > lag)
+            lag = x->lag_ms;
+    return lag;
 }
 
 void faults_match(struct faults *f, struct work *w)
@@ -259,9 +315,9 @@ static void limit_headers(const struct fault *f, struct work *w, int64_t now_us)
         add_header(w, "x-ratelimit-reset", arena_printf(w->a, "%lld", (long long)(now_us / 1000000 + f->reset_in)));
 }
 
-void fault_answer(const struct fault *f, struct work *w, int64_t now_us)
+void fault_answer(struct fault *f, struct work *w, int64_t now_us)
 {
-    w->status = f->type == FAULT_RATE_LIMIT ? 429 : f->status;
+    w->status = f->type == FAULT_RATE_LIMIT ? 429 : f->type == FAULT_BURST ? f->codes[f->turn++ % f->ncodes] : f->status;
     limit_headers(f, w, now_us);
     for (struct json_iter it = json_iter(json_root(f->headers)); json_next(&it);) {
         struct buf v;

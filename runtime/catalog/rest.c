@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "catalog/catalog_priv.h"
+#include "catalog/drip.h"
+#include "catalog/past.h"
 #include "catalog/changes.h"
 #include "catalog/page/page.h"
 
@@ -65,6 +67,37 @@ static void record(struct work *w, int status)
         journal_finish(w->c->journal, w, status, committed, core_now(w->k));
 }
 
+/* Faults of the answer on its way out. True: it is on its way. */
+static bool spoil(struct work *w)
+{
+    const struct fault *f = w->act;
+    struct drip d = {.stop_at = SIZE_MAX};
+    size_t half = w->out.n / 2;
+    if (!f)
+        return false;
+    switch (f->type) {
+    case FAULT_RESET:
+        d.reset = true;
+        d.stop_at = f->at == RESET_BEFORE_BODY ? 0 : f->after_bytes >= 0 ? (size_t)f->after_bytes : half;
+        break;
+    case FAULT_TRUNCATE: d.stop_at = f->after_bytes >= 0 ? (size_t)f->after_bytes : half; break;
+    case FAULT_SLOW_BODY:
+        d.chunked = f->chunked;
+        d.piece = (size_t)(f->chunk_bytes ? f->chunk_bytes : (f->bytes_per_second + 9) / 10);
+        d.pause_ms = (unsigned)(1000 * d.piece / (size_t)f->bytes_per_second);
+        d.pause_ms = d.pause_ms ? d.pause_ms : 1;
+        break;
+    case FAULT_BAD_JSON: /* every answer is an object: without its last brace it is none */
+        if (w->out.n)
+            w->out.n--;
+        return false;
+    case FAULT_CLOSE_IDLE: http_call_close_idle(w->call, (unsigned)f->after_ms); return false;
+    default: return false;
+    }
+    drip_reply(w->c->loop, w->call, &d, w->status, JSON_TYPE, &w->out, w->headers, w->nheaders);
+    return true;
+}
+
 static void reply(struct work *w)
 {
     char id[33];
@@ -74,7 +107,8 @@ static void reply(struct work *w)
             w->headers[w->nheaders++] = (struct http_header){STR("x-trace-id"), {id, 32}};
     }
     record(w, w->status);
-    http_reply(w->call, w->status, w->type ? w->type : JSON_TYPE, &w->out, w->headers, w->nheaders);
+    if (!spoil(w))
+        http_reply(w->call, w->status, w->type ? w->type : JSON_TYPE, &w->out, w->headers, w->nheaders);
     work_free(w);
 }
 
@@ -97,13 +131,25 @@ static void reply_refusal(struct work *w)
     reply(w);
 }
 
-static void reset_now(void *arg)
+static void reset_now(struct work *w)
+{
+    record(w, 0);
+    http_abort(w->call);
+    work_free(w);
+}
+
+static void hung_long_enough(void *arg)
 {
     struct work *w = arg;
     w->timer = NULL;
     record(w, 0);
-    http_abort(w->call);
+    http_hang_up(w->call);
     work_free(w);
+}
+
+static void hang(struct work *w)
+{
+    w->timer = timer_start(w->c->loop, w->act->ms ? (uint64_t)w->act->ms : HANG_MS, 0, hung_long_enough, w);
 }
 
 /* Faults after the work was done. */
@@ -117,7 +163,7 @@ static void lose_answer(struct work *w)
             fault_answer(w->act, w, core_now(w->k));
         reply(w);
     } else if (w->act->with == LOSE_HANG) {
-        w->timer = timer_start(w->c->loop, w->act->ms ? (uint64_t)w->act->ms : HANG_MS, 0, reset_now, w);
+        hang(w);
     } else {
         reset_now(w);
     }
@@ -127,8 +173,6 @@ static void finish(struct work *w)
 {
     if (w->act && w->act->type == FAULT_COMMIT_THEN_FAIL)
         lose_answer(w);
-    else if (w->act && w->act->type == FAULT_RESET)
-        reset_now(w);
     else
         reply(w);
 }
@@ -160,7 +204,9 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
     k->h = h;
     if (atomic_exchange(&k->stale, false))
         core_forget(k);
-    if (w->route->run(w) == 0 && (!(w->route->flags & ROUTE_WRITES) || changes_store(w) == 0)) {
+    if (w->lag_us)
+        return past_run(w, w->lag_us, &job->err);
+    if (past_keep(w, job->writes) == 0 && w->route->run(w) == 0 && (!(w->route->flags & ROUTE_WRITES) || changes_store(w) == 0)) {
         w->r.status = 0; /* a look-up on the way may have found nothing */
         return 0;
     }
@@ -173,6 +219,8 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
 static void done(struct db_job *job)
 {
     struct work *w = (struct work *)job;
+    if (w->lag_us && !w->r.status)
+        job->err.code = 0; /* it was to be undone */
     if (job->err.code && !w->r.status) { /* the commit failed */
         atomic_store(&w->k->stale, true);
         refuse(&w->r, 500, "internal_error", "%s", job->err.msg);
@@ -186,7 +234,10 @@ static void done(struct db_job *job)
 
 static void submit(struct work *w)
 {
-    w->job = (struct db_job){.run = run, .done = done, .writes = w->route->flags & ROUTE_WRITES};
+    bool stale = w->act && w->act->type == FAULT_STALE_READ && !(w->route->flags & ROUTE_WRITES);
+    w->lag_us = stale ? w->act->lag_ms * 1000 : 0; /* looking back is a write that is undone */
+    atomic_store(&w->k->keep_past_us, faults_lag(w->c->faults) * 1000);
+    w->job = (struct db_job){.run = run, .done = done, .writes = stale || (w->route->flags & ROUTE_WRITES)};
     db_submit(w->c->core.db, &w->job);
 }
 
@@ -222,6 +273,7 @@ static void begin(void *arg)
         switch (w->act->type) {
         case FAULT_STATUS:
         case FAULT_RATE_LIMIT:
+        case FAULT_BURST:
             fault_answer(w->act, w, core_now(w->k));
             reply(w);
             return;
@@ -232,7 +284,7 @@ static void begin(void *arg)
             }
             break;
         case FAULT_HANG:
-            w->timer = timer_start(w->c->loop, w->act->ms ? (uint64_t)w->act->ms : HANG_MS, 0, reset_now, w);
+            hang(w);
             return;
         case FAULT_EXPIRE_TOKENS: expire_tokens(w); return;
         default: break;

@@ -67,6 +67,7 @@ struct work {
     bool refused;
     bool undo;            /* a refusal must roll back what was written before it */
     struct effects eff;
+    int64_t lag_us;       /* the answer comes from the state so long ago (past.h); 0: from now */
     struct str resync; /* changes.h */
     struct noted *noted, *last_noted;
     const char *type; /* of the answer; NULL: JSON */

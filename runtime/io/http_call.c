@@ -464,3 +464,9 @@ void http_abort(struct http_call *c)
     socket_reset(c->conn->fd);
     settle(c, CALL_ABORTED);
 }
+
+void http_hang_up(struct http_call *c)
+{
+    if (open_call(c))
+        settle(c, CALL_ABORTED);
+}

@@ -1,7 +1,7 @@
 /* http_server.h: HTTP/1.1 server (libmicrohttpd, external epoll) on the loop.
  *
- * A call is handed over when its whole body has arrived and stays suspended until http_reply, http_reply_stream or
- * http_abort, exactly one of which must be called, once. Limits: connections, header size, body size by route,
+ * A call is handed over when its whole body has arrived and stays suspended until http_reply, http_reply_stream,
+ * http_abort or http_hang_up, exactly one of which must be called, once. Limits: connections, header size, body size by route,
  * a total deadline for headers + body (dripping clients are cut off).
  * Threads: loop thread only. */
 #pragma once
@@ -58,8 +58,9 @@ bool http_call_param(const struct http_call *c, const char *name, size_t nth, st
 /* Takes `body`. Extra headers may be NULL. Content-Length is set; content_type may be NULL (no header). */
 void http_reply(struct http_call *c, int status, const char *content_type, struct buf *body,
                 const struct http_header *extra, size_t nextra);
-/* Resets the connection (TCP RST), for fault injection. */
+/* Resets the connection (TCP RST), or closes it in an orderly way, without an answer: for fault injection. */
 void http_abort(struct http_call *c);
+void http_hang_up(struct http_call *c);
 
 /* A body that is made while it is sent. `read` runs whenever the connection has taken what came before: it writes up to
  * `max` bytes to `p` and returns how many, or

@@ -1,315 +1,249 @@
-"""Everything that goes wrong on the way, one fault a case: nothing that exists is deleted, nothing is lost or doubled, and
-status and exit code tell the truth.
-
-Every case is the same story. A first run fills the catalog. Then the source changes: one item is new, one has another
-name, one is gone. The second run meets the fault. Whatever happens, what the source still has stays in the catalog, and:
-
-  recovers  the run gets over it: exit 0, state completed, the catalog equals the source
-  fails     the run cannot know everything: exit 4 (1 when not even the listing of Port is known), state failed, the
-            vanished item is still there
-  refused   Port refuses entities, everything else is known: exit 4, state completed
-  held      what came is suspiciously little: exit 5, state completed, nothing deleted
-  stops     the run cannot even begin: another exit code, and nothing was written
-
-A third run without the fault ends clean with the catalog equal to the source, and no entity was created twice.
-"""
+"""What each fault of port-local does to a client, seen on the wire (port-api 16.3, P-220 to P-223)."""
 import json
+import socket
+import time
+import urllib.parse
 
-from lib import Case, Reply, main
+from lib import Case, blueprint, main
 
-PAGES = 3
-SIZE = 10
-BOUND_S = 60  # what the waits of these faults add up to, many times over
-
-SCRIPT = """
-local api = ocean.http.client {{ base_url = "{url}", timeout = 2, retry = {{ attempts = 3, base = 0.02, max = 1 }} }}
-ocean.on_resync("issue", function()
-  local page = 1
-  while true do
-    local items = api:get("/items", {{ params = {{ page = page }} }}):json()
-    if #items == 0 then return end
-    ocean.yield(items)
-    page = page + 1
-  end
-end)
-"""
-
-PAGINATED = """
-local api = ocean.http.client {{ base_url = "{url}", timeout = 2, retry = {{ attempts = 3, base = 0.02, max = 1 }} }}
-ocean.on_resync("issue", function()
-  for page in ocean.paginate.page(api, "/items", {{ items = "data", size = 10 }}) do ocean.yield(page) end
-end)
-"""
+ONE = {"entities": [{"identifier": "x", "title": "X", "properties": {}}]}
+BULK = "/v1/blueprints/issue/entities/bulk?upsert=true&merge=true"
 
 
-def item(i, **more):
-    return {"id": f"A-{i}", "name": f"Item {i}", "u": f"https://x.example/{i}", **more}
+class Answer:
+    """Everything that came, and how the connection ended: "kept", "closed" or "reset"."""
+
+    def __init__(self, raw, end, seconds):
+        self.raw, self.end, self.seconds = raw, end, seconds
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1]) if lines[0] else 0
+        self.headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
+
+    def complete(self):
+        if "\r\ntransfer-encoding: chunked" in self.raw.decode("latin-1").lower():
+            return self.body.endswith(b"0\r\n\r\n")
+        return b"\r\n\r\n" in self.raw and len(self.body) >= int(self.headers.get("content-length", "0"))
 
 
-BEFORE = [item(i) for i in range(1, 31)]
-AFTER = [item(i, **({"name": "Renamed"} if i == 5 else {})) for i in range(1, 30)] + [item(31)]
-EXPECTED = {i["id"]: i["name"] for i in AFTER}
+def receive(sock, timeout_s=20):
+    raw, began, end = b"", time.monotonic(), "kept"
+    sock.settimeout(timeout_s)
+    while True:
+        if raw and Answer(raw, end, 0).complete():
+            break
+        try:
+            piece = sock.recv(65536)
+        except ConnectionResetError:
+            end = "reset"
+            break
+        if not piece:
+            end = "closed"
+            break
+        raw += piece
+    return Answer(raw, end, time.monotonic() - began)
 
 
-class Source:
-    """Serves a list in pages; `broken` maps the number of a request, from 1, to what is answered instead."""
+class Faults(Case):
+    def setUp(self):
+        super().setUp()
+        self.port = self.port_local()
+        self.port.create_blueprints(blueprint())
+        self.token = self.port.call("POST", "/auth/access_token", {"clientId": "c", "clientSecret": "s"})["accessToken"]
 
-    def __init__(self, third, wrapped=False):
-        self.items, self.broken, self.asked, self.wrapped = BEFORE, {}, 0, wrapped
-        third.on("/items", self.answer)
+    def connect(self):
+        url = urllib.parse.urlsplit(self.port.url)
+        sock = socket.create_connection((url.hostname, url.port))
+        self.addCleanup(sock.close)
+        return sock
 
-    def serve(self, items, broken=None):
-        self.items, self.broken, self.asked = items, broken or {}, 0
+    def send(self, sock, method, path, body=None, agent="port-ocean/jira/1/my-jira/exporter", **headers):
+        text = json.dumps(body).encode() if body is not None else b""
+        lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {self.token}",
+                 f"User-Agent: {agent}", f"Content-Length: {len(text)}"]
+        lines += [f"{k.replace('_', '-')}: {v}" for k, v in headers.items()]
+        sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + text)
 
-    def page(self, number):
-        part = self.items[(number - 1) * SIZE:number * SIZE]
-        return {"data": part} if self.wrapped else part
+    def ask(self, method, path, body=None, **kw):
+        sock = self.connect()
+        self.send(sock, method, path, body, **kw)
+        return receive(sock)
 
-    def answer(self, request):
-        self.asked += 1
-        special = self.broken.get(self.asked, self.broken.get("all"))
-        number = int(request.query.get("page", 1))
-        return self.page(number) if special is None else special(self.page(number)) if callable(special) else special
+    def fault(self, action, match=None, **when):
+        return self.port.local("POST", "/faults", {"match": match or {}, "when": when, "action": action})["fault"]
 
+    def newest(self):
+        return self.port.local("GET", "/journal?order=desc&limit=1")["entries"][0]
 
-class Story(Case):
-    def names(self, port):
-        port._token = None  # a fault may have revoked it
-        return {key: entity["title"] for key, entity in port.entities("issue").items()}
+    def test_reset_in_the_middle(self):
+        """reset midBody: headers with the full length, so many bytes, RST; the write stays"""
+        self.fault({"type": "reset", "at": "midBody", "afterBytes": 20}, {"route": "E-31"})
+        a = self.ask("POST", BULK, ONE)
+        self.assertEqual((a.status, len(a.body), a.end), (200, 20, "reset"))
+        self.assertGreater(int(a.headers["content-length"]), 20)
+        entry = self.newest()
+        self.assertTrue(entry["committed"])
+        self.assertEqual(len(entry["faults"]), 1)
+        self.fault({"type": "reset", "at": "midBody"}, {"route": "E-2"})
+        a = self.ask("GET", "/v1/organization")
+        self.assertEqual((len(a.body), a.end), (int(a.headers["content-length"]) // 2, "reset"))
 
-    def told(self, port):
-        return port.integration()["resyncState"]["status"]
+    def test_reset_before(self):
+        """reset at accept: nothing happens; beforeBody: the headers come and no byte of the body"""
+        self.fault({"type": "reset"}, {"route": "E-31"})
+        a = self.ask("POST", BULK, ONE)
+        self.assertEqual((a.raw, a.end), (b"", "reset"))
+        self.assertFalse(self.newest()["committed"])
+        self.fault({"type": "reset", "at": "beforeBody"}, {"route": "E-31"})
+        a = self.ask("POST", BULK, ONE)
+        self.assertEqual((a.status, a.body, a.end), (200, b"", "reset"))
+        self.assertTrue(self.newest()["committed"])
 
-    def run_story(self, outcome, broken=None, faults=(), script=SCRIPT, **env):
-        port = self.port_local("--journal-bodies", "errors")
-        third = self.third_party()
-        source = Source(third, wrapped=script is PAGINATED)
-        mine = self.integration(script.format(url=third.url))
-        self.assertClean(self.ocean(mine, port))
-        self.assertEqual(len(self.names(port)), 30)
-        mark = port.mark()
+    def test_truncate(self):
+        """truncate: full Content-Length, fewer bytes, an orderly end"""
+        self.fault({"type": "truncate", "afterBytes": 7}, {"route": "E-2"})
+        a = self.ask("GET", "/v1/organization")
+        self.assertEqual((a.status, len(a.body), a.end), (200, 7, "closed"))
 
-        source.serve(AFTER, broken)
-        for match, action, when in faults:
-            port.fault(match, action, **when)
-        result = self.ocean(mine, port, timeout_s=BOUND_S, OCEAN__CLIENT_TIMEOUT="2", **env)
-        port.local("DELETE", "/faults")
-        self.judge(outcome, result, port)
+    def test_bad_json(self):
+        """badJson: a complete answer that no parser takes; the connection goes on"""
+        self.fault({"type": "badJson"}, {"route": "E-2"})
+        sock = self.connect()
+        self.send(sock, "GET", "/v1/organization")
+        a = receive(sock)
+        self.assertEqual((a.status, a.end), (200, "kept"))
+        with self.assertRaises(ValueError):
+            json.loads(a.body)
+        self.send(sock, "GET", "/v1/organization")
+        self.assertTrue(json.loads(receive(sock).body)["ok"])
 
-        source.serve(AFTER)
-        last = self.ocean(mine, port)
-        self.assertClean(last)
-        self.assertEqual(self.names(port), EXPECTED, last)
-        self.assertEqual(self.told(port), "completed")
-        self.assertEqual(port.effects("created", since=mark), 1, "an entity was created twice, or was lost")
-        return result
+    def test_slow_body(self):
+        """slowBody: the answer drips at that rate, with a length or chunked"""
+        for chunked in (False, True):
+            self.fault({"type": "slowBody", "bytesPerSecond": 400, "chunkBytes": 40, "chunked": chunked}, {"route": "E-2"})
+            a = self.ask("GET", "/v1/organization")
+            self.assertEqual((a.status, a.end), (200, "kept"))
+            self.assertEqual("content-length" in a.headers, not chunked)
+            self.assertGreater(a.seconds, 0.1)
+            if chunked:
+                self.assertEqual(a.headers["transfer-encoding"], "chunked")
+                self.assertTrue(a.body.startswith(b"28\r\n"), a.body)
+            else:
+                self.assertTrue(json.loads(a.body)["ok"])
 
-    def judge(self, outcome, result, port):
-        there = self.names(port)
-        still = {i["id"] for i in AFTER if i["id"] != "A-31"}
-        self.assertEqual(still - set(there), set(), f"what the source still has was deleted\n{result}")
-        self.assertLess(result.seconds, BOUND_S)
-        if outcome == "recovers":
-            self.assertExit(result, 0)
-            self.assertEqual(there, EXPECTED, result)
-            self.assertEqual(self.told(port), "completed")
-        elif outcome == "refused":
-            self.assertExit(result, 4)
-            self.assertEqual(self.told(port), "completed", result)
-            self.assertGreater(result.resource("issue")["rejected"], 0)
-        elif outcome == "held":
-            self.assertExit(result, 5)
-            self.assertIn("A-30", there, result)
-            self.assertGreater(result.summary["held_back"], 0)
-            self.assertEqual(self.told(port), "completed", result)
-        elif outcome == "fails":
-            self.assertIn(result.code, (1, 4), result)
-            self.assertIn("A-30", there, result)
-            self.assertEqual(self.told(port), "failed", result)
-            self.assertFalse(result.summary["ok"])
-            self.assertTrue(result.code == 1 or [e for r in result.summary["resources"] for e in r["errors"]], result)
-        else:
-            self.assertNotIn(result.code, (0, 4), result)
-            self.assertIn("A-30", there, result)
-            self.assertNotIn("A-31", there, result)
+    def test_burst(self):
+        """burst: every matching request fails for that time, codes in rotation; the whole burst is one use"""
+        made = self.fault({"type": "burst", "status": [502, 503, 504], "durationMs": 400}, {"route": "E-2"})
+        self.assertEqual(made["action"]["status"], [502, 503, 504])
+        seen = []
+        while not seen or seen[-1] != 200:
+            seen.append(self.ask("GET", "/v1/organization").status)
+        self.assertGreaterEqual(len(seen), 2)
+        self.assertEqual(seen, ([502, 503, 504] * len(seen))[:len(seen) - 1] + [200])
+        state = self.port.local("GET", f"/faults/{made['id']}")["fault"]
+        self.assertEqual((state["hits"], state["remaining"]), (len(seen) - 1, 0))
 
+    def test_bulk_omit(self):
+        """bulkOmit: the member is in neither list and not written"""
+        self.fault({"type": "bulkOmit", "identifiers": ["b*"]}, {"route": "E-31"})
+        members = [{"identifier": i, "title": i, "properties": {}} for i in ("a", "b1", "c")]
+        answer = json.loads(self.ask("POST", BULK, {"entities": members}).body)
+        self.assertEqual([(e["identifier"], e["index"]) for e in answer["entities"]], [("a", 0), ("c", 2)])
+        self.assertEqual(answer["errors"], [])
+        self.assertEqual(sorted(self.port.entities("issue")), ["a", "c"])
 
-def empty(page):
-    return []
+    def test_stale_read(self):
+        """staleRead: searches see neither what was written nor what was deleted since then"""
+        self.fault({"type": "staleRead", "lagMs": 600000}, {"route": "E-34"}, count=0)
+        query = {"combinator": "and", "rules": [{"property": "$blueprint", "operator": "=", "value": "issue"}]}
 
+        def found():
+            answer = json.loads(self.ask("POST", "/v1/entities/search", query).body)
+            return sorted((e["identifier"], e["title"]) for e in answer["entities"])
 
-def shorter(page):
-    return page[:3]
+        self.port.put("issue", [{"identifier": i, "title": "old", "properties": {}} for i in ("a", "b")])
+        self.assertEqual(found(), [])
+        self.assertEqual(len(self.port.call("GET", "/blueprints/issue/entities")["entities"]), 2)  # looking back has changed nothing
+        self.port.local("DELETE", "/faults")
+        self.assertEqual(found(), [("a", "old"), ("b", "old")])
+        # From here on a is changed, b deleted, c new.
+        self.fault({"type": "staleRead", "lagMs": 1000}, {"route": "E-34"}, count=0)
+        time.sleep(1.1)  # what follows is younger than the lag until it has passed again
+        self.port.put("issue", [{"identifier": "a", "title": "new", "properties": {}}, {"identifier": "c", "title": "new", "properties": {}}])
+        self.port.call("DELETE", "/blueprints/issue/entities/b")
+        began = time.monotonic()
+        first = found()
+        if time.monotonic() - began < 0.5:
+            self.assertEqual(first, [("a", "old"), ("b", "old")])
+        while found() != [("a", "new"), ("c", "new")]:
+            self.assertLess(time.monotonic() - began, 30)
 
+    def test_close_idle(self):
+        """closeIdle: the kept connection ends that long after the answer, unless it is used before"""
+        self.fault({"type": "closeIdle", "afterMs": 50}, {"route": "E-2"})
+        sock = self.connect()
+        self.send(sock, "GET", "/v1/organization")
+        self.assertEqual(receive(sock).end, "kept")
+        last = receive(sock)
+        self.assertEqual((last.raw, last.end), (b"", "closed"))
 
-def wrong_type(page):
-    return Reply(200, "<html>maintenance</html>", content_type="text/html")
+    def test_hang(self):
+        """hang: the request is read, nothing comes, the connection ends; commitThenFail hangs after the commit"""
+        self.fault({"type": "hang", "ms": 100}, {"route": "E-31"})
+        a = self.ask("POST", BULK, ONE)
+        self.assertEqual((a.raw, a.end), (b"", "closed"))
+        self.assertFalse(self.newest()["committed"])
+        self.fault({"type": "commitThenFail", "with": "hang", "ms": 100}, {"route": "E-31"})
+        self.assertEqual(self.ask("POST", BULK, ONE).raw, b"")
+        self.assertTrue(self.newest()["committed"])
 
+    def test_match_header(self):
+        """match.header and match.integration choose requests"""
+        self.fault({"type": "status", "status": 503}, {"header": {"x-skip-resync": "tru"}}, count=0)
+        self.fault({"type": "status", "status": 502}, {"integration": "other*"}, count=0)
+        self.assertEqual(self.ask("GET", "/v1/organization").status, 200)
+        self.assertEqual(self.ask("GET", "/v1/organization", x_skip_resync="true").status, 503)
+        self.assertEqual(self.ask("GET", "/v1/organization", agent="port-ocean/jira/1/other-1").status, 502)
+        self.assertEqual(self.ask("GET", "/v1/integration/other-2").status, 502)
 
-def truncated(page):
-    return Reply(200, json.dumps(page), cut=40)
+    def test_only_when_crowded(self):
+        """inFlightOver: only while more requests run"""
+        self.fault({"type": "latency", "ms": 400}, {"route": "E-22"})
+        self.fault({"type": "status", "status": 503}, {"route": "E-2"}, inFlightOver=1, count=0)
+        self.assertEqual(self.ask("GET", "/v1/organization").status, 200)
+        slow = self.connect()
+        self.send(slow, "GET", "/v1/blueprints")
+        seen = set()
+        began = time.monotonic()
+        while 503 not in seen and time.monotonic() - began < 0.3:
+            seen.add(self.ask("GET", "/v1/organization").status)
+        self.assertEqual(receive(slow).status, 200)
+        if time.monotonic() - began < 0.4:
+            self.assertIn(503, seen)
 
+    def test_command_line(self):
+        """the recipes of the specification are understood"""
+        recipes = ["* /** latency=200,jitter=50,count=0", "POST /v1/blueprints/*/entities/bulk rateLimit,retryAfter=2,headers=retryAfter",
+                   "POST /v1/entities/search rateLimit,resetIn=5,headers=reset,count=3",
+                   "* /v1/** burst=502/503/504,duration=10000",
+                   "GET /v1/** reset=midBody,afterBytes=20,probability=0.05,count=0",
+                   "POST /v1/blueprints/*/entities/bulk expireTokens,after=3",
+                   "POST /v1/blueprints/*/entities/bulk bulkPartial,failEvery=5,statusCode=404,error=not_found,count=0",
+                   "POST /v1/blueprints/entities/datasource-entities slowBody=1024,chunked=true",
+                   "POST /v1/blueprints/*/entities/bulk commitThenFail=reset",
+                   "POST /v1/blueprints/entities/datasource-entities status=500,count=0",
+                   "POST /v1/blueprints/*/entities/bulk bulkOmit=a/b*", "GET /x staleRead=5,header.x-a=b,id=mine",
+                   "GET /x closeIdle=5", "GET /x truncate=5", "GET /x badJson"]
+        port = self.port_local(*[a for r in recipes for a in ("--fault", r)])
+        faults = port.local("GET", "/faults")["faults"]
+        self.assertEqual(len(faults), len(recipes))
+        self.assertEqual(faults[11]["id"], "mine")
+        self.assertEqual(faults[11]["match"]["header"], {"x-a": "b"})
+        for f in faults:  # what is shown can be sent again
+            again = {k: f[k] for k in ("match", "when", "action")}
+            shown = port.local("PUT", f"/faults/{f['id']}", again)["fault"]
+            self.assertEqual({k: shown[k] for k in again}, again)
 
-def malformed(page):
-    return Reply(200, json.dumps(page)[:-2])
-
-
-THIRD_PARTY = [
-    # name, what is answered by request, outcome
-    ("401 at the first page", {"all": Reply(401, "{}")}, "fails"),
-    ("401 at the second page", {2: Reply(401, "{}")}, "fails"),
-    ("403 at the first page", {"all": Reply(403, "{}")}, "fails"),
-    ("403 at the last page", {3: Reply(403, "{}")}, "fails"),
-    ("404 at the first page", {1: Reply(404, "{}")}, "fails"),
-    ("404 in the middle", {2: Reply(404, "{}")}, "fails"),
-    ("429 with seconds", {2: Reply(429, "{}", {"Retry-After": "1"})}, "recovers"),
-    ("429 with a reset instant", {2: Reply(429, "{}", {"X-RateLimit-Reset": "0"})}, "recovers"),
-    ("429 without a header", {1: Reply(429, "{}"), 2: Reply(429, "{}")}, "recovers"),
-    ("429 for ever", {"all": Reply(429, "{}")}, "fails"),
-    ("500 once", {2: Reply(500, "oops")}, "fails"),
-    ("502, then 503, then 504", {1: Reply(502, ""), 2: Reply(503, ""), 3: Reply(504, "")}, "recovers"),
-    ("503 for ever at the second page", {n: Reply(503, "") for n in range(2, 20)}, "fails"),
-    ("a connection that is cut inside the body, once", {2: truncated}, "recovers"),
-    ("a connection that is cut inside the body, for ever", {n: truncated for n in range(2, 20)}, "fails"),
-    ("a body that is no JSON", {2: malformed}, "fails"),
-    ("a page of HTML", {1: wrong_type}, "fails"),
-    ("a page of HTML in the middle", {2: wrong_type}, "fails"),
-    ("an answer that comes too late, once", {2: Reply(200, "[]", delay_s=2.6)}, "recovers"),
-    ("an object where a list belongs", {2: {"message": "try later"}}, "held"),
-    ("items that are no objects", {2: ["a", "b"]}, "fails"),
-    ("null", {1: Reply(200, "null")}, "fails"),
-    ("an empty body", {1: Reply(200, "")}, "fails"),
-]
-
-
-class AtTheThirdParty(Story):
-    pass
-
-
-PORT_TRANSIENT = [
-    ("503", {"type": "status", "status": 503}),
-    ("502", {"type": "status", "status": 502}),
-    ("a reset before the request was read", {"type": "reset", "at": "accept"}),
-    ("a reset instead of an answer", {"type": "reset", "at": "beforeBody"}),
-    ("429 with Retry-After", {"type": "rateLimit", "retryAfter": 1, "headers": "retryAfter"}),
-    ("429 with a reset instant", {"type": "rateLimit", "resetIn": 1, "headers": "reset"}),
-    ("tokens that expire", {"type": "expireTokens"}),
-    ("a slow answer", {"type": "latency", "ms": 300}),
-]
-PORT_KINDS = [("E-1", "the token"), ("E-5", "the integration"), ("E-9", "the resync state"), ("E-34", "the lookup"),
-              ("E-31", "a bulk"), ("E-35", "the listing"), ("E-32", "a deletion"), ("E-23", "a blueprint")]
-PORT_LASTING = [
-    # route, fault, outcome
-    ("E-1", {"type": "status", "status": 401}, "stops"),
-    ("E-5", {"type": "status", "status": 422}, "stops"),
-    ("E-31", {"type": "status", "status": 422}, "refused"),
-    ("E-31", {"type": "status", "status": 500}, "refused"),
-    ("E-35", {"type": "status", "status": 500}, "fails"),
-    ("E-35", {"type": "status", "status": 403}, "fails"),
-    ("E-31", {"type": "bulkPartial", "failEvery": 5, "statusCode": 422, "error": "invalid_request"}, "refused"),
-]
-PORT_LOST = [
-    ("commits a bulk, then resets", "E-31", {"type": "commitThenFail", "with": "reset"}),
-    ("commits a bulk, then answers 503", "E-31", {"type": "commitThenFail", "with": "status", "status": 503}),
-    ("commits a deletion, then resets", "E-32", {"type": "commitThenFail", "with": "reset"}),
-    ("commits the state, then resets", "E-9", {"type": "commitThenFail", "with": "reset"}),
-    ("hangs at a bulk, then closes", "E-31", {"type": "hang", "ms": 700}),
-    ("hangs at the listing, then closes", "E-35", {"type": "hang", "ms": 700}),
-    ("short-lived tokens", "E-1", {"type": "shortToken", "expiresIn": 2}),
-]
-
-
-class AtPort(Story):
-    pass
-
-
-class Paginated(Story):
-    def test_empty_page(self):
-        """A page that is empty by mistake ends the listing early: the kind shrank, and that is held back"""
-        self.shrunk({2: {"data": []}})
-
-    def test_repeated_page(self):
-        """The same page twice in a row is an error, not a loop"""
-        result = self.run_story("fails", {"all": lambda page: {"data": AFTER[:SIZE]}}, script=PAGINATED)
-        self.assertLess(result.resource("issue")["extracted"], 31)
-
-    def test_absent_items(self):
-        """An answer without the list is an error"""
-        self.run_story("fails", {2: {"message": "busy"}}, script=PAGINATED)
-
-    def test_shrinking_pages(self):
-        """Pages that lose many items while they are read: the kind shrank, and that is held back"""
-        self.shrunk({n: lambda page: {"data": page["data"][:2]} for n in (2, 3)})
-
-    def test_falling_total(self):
-        """A total that falls while pages are read: an item has slipped between two pages, and nothing is deleted"""
-        def slipped(page):
-            source = self.source
-            source.items = source.items[1:]
-            return {"data": source.items[SIZE:2 * SIZE], "total": len(source.items)}
-        self.totalled({1: lambda page: page | {"total": 30}, 2: slipped, 3: lambda page: page | {"total": 29}}, "the total fell")
-
-    def test_unreached_total(self):
-        """A total that is not reached: something did not come, and nothing is deleted"""
-        self.totalled({1: lambda page: page | {"total": 30}, 2: {"data": [], "total": 30}}, "only 10 of 30 items came")
-
-    def totalled(self, broken, says):
-        port = self.port_local()
-        third = self.third_party()
-        self.source = Source(third, wrapped=True)
-        script = PAGINATED.replace("size = 10", 'size = 10, total = "total"')
-        mine = self.integration(script.format(url=third.url))
-        whole = {n: lambda page: page | {"total": 30} for n in (1, 2, 3)}
-        self.source.serve(BEFORE, whole)
-        self.assertClean(self.ocean(mine, port))
-        self.source.serve(AFTER, broken)
-        result = self.ocean(mine, port)
-        self.assertExit(result, 4)
-        self.assertIn(says, result.errors("issue"))
-        self.assertEqual({f"A-{i}" for i in range(1, 31)} - set(self.names(port)), set(), result)
-        self.source.serve(AFTER, whole)
-        self.assertClean(self.ocean(mine, port))
-        self.assertEqual(self.names(port), EXPECTED)
-
-    def shrunk(self, broken):
-        port = self.port_local()
-        third = self.third_party()
-        source = Source(third, wrapped=True)
-        mine = self.integration(PAGINATED.format(url=third.url))
-        self.assertClean(self.ocean(mine, port))
-        source.serve(AFTER, broken)
-        result = self.ocean(mine, port)
-        self.assertExit(result, 5)
-        self.assertEqual({f"A-{i}" for i in range(1, 31)} - set(self.names(port)), set(), result)
-        self.assertEqual(self.told(port), "completed")
-        source.serve(AFTER)
-        self.assertClean(self.ocean(mine, port))
-        self.assertEqual(self.names(port), EXPECTED)
-
-
-def add(cls, number, name, outcome, **story):
-    def test(self):
-        self.run_story(outcome, **story)
-    test.__doc__ = f"{name}: the run {outcome}"
-    setattr(cls, f"test_{number:02}", test)
-
-
-for n, (name, broken, outcome) in enumerate(THIRD_PARTY, 1):
-    add(AtTheThirdParty, n, name, outcome, broken=broken)
-n = 0
-for route, what in PORT_KINDS:
-    for name, action in PORT_TRANSIENT:
-        if route == "E-1" and action["type"] == "expireTokens":
-            continue  # a 401 at the token route means wrong credentials
-        n += 1
-        add(AtPort, n, f"{name} at {what}", "recovers", faults=[({"route": route}, action, {"count": 1})])
-for route, action, outcome in PORT_LASTING:
-    n += 1
-    add(AtPort, n, f"{route} answered by {action['type']} {action.get('status', '')} for ever", outcome,
-        faults=[({"route": route}, action, {"count": 0})])
-for name, route, action in PORT_LOST:
-    n += 1
-    add(AtPort, n, f"Port {name}", "recovers", faults=[({"route": route}, action, {"count": 1})])
 
 if __name__ == "__main__":
     main()

@@ -250,7 +250,9 @@ static void test_bad_faults(void **state)
         "{\"action\":{\"type\":\"status\",\"status\":9}}",
         "{\"match\":{\"metod\":\"GET\"},\"action\":{\"type\":\"reset\"}}",
         "{\"when\":{\"count\":-1},\"action\":{\"type\":\"reset\"}}",
-        "{\"action\":{\"type\":\"reset\",\"at\":\"midBody\"}}",
+        "{\"action\":{\"type\":\"reset\",\"at\":\"later\"}}",
+        "{\"when\":{\"path\":\"/x\"},\"action\":{\"type\":\"reset\"}}",
+        "{\"action\":{\"type\":\"burst\",\"status\":503}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         expect_error(t, 422, "invalid_request", "POST", "/_local/faults", bad[i]);
