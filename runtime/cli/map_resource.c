@@ -426,8 +426,12 @@ static void report_nulls(const struct job *j)
         const struct expr *x = &j->plan->exprs[i];
         if (!t->count)
             continue;
-        fprintf(stderr, "ocean-run: %s: %s `%s` was null %zu time%s of %zu", j->name, x->field, x->text, t->count,
-                t->count == 1 ? "" : "s", j->mapped + j->skipped);
+        if ((int)i == j->plan->items)
+            fprintf(stderr, "ocean-run: %s: itemsToParse `%s` gave no array for %zu item%s", j->name, x->text, t->count,
+                    t->count == 1 ? "" : "s");
+        else
+            fprintf(stderr, "ocean-run: %s: %s `%s` was null %zu time%s of %zu", j->name, x->field, x->text, t->count,
+                    t->count == 1 ? "" : "s", j->mapped + j->skipped);
         if (t->hint)
             fprintf(stderr, "; the item has \"%s\"", t->hint);
         if (t->error && x->how != EXPR_BROKEN)

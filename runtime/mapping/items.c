@@ -143,8 +143,13 @@ bool items_each(struct mapper *m, struct val item, int (*fn)(struct mapper *m, s
     enum ev_first r = mapper_eval(m, p->items, item, &list, &error);
     if (r == FIRST_ERROR || r == FIRST_FATAL)
         return item_error(m, error ? error : "unknown error", r == FIRST_FATAL);
-    if (r == FIRST_EMPTY || list.kind != VAL_ARRAY)
-        return true; /* null and other values give nothing (S-64) */
+    if (r == FIRST_EMPTY || list.kind != VAL_ARRAY) { /* no elements, and a warning (S-64) */
+        bool null = r == FIRST_EMPTY || list.kind == VAL_NULL;
+        if (!m->inputs)
+            misconfig_null(m, p->items, item, null ? NULL : arena_printf(m->batch->arena, "it gave %s, not an array",
+                                                                        val_kind_name(list.kind)));
+        return true;
+    }
     if (!make_parent(m, item, &parent))
         return m->heap.full ? item_error(m, "the item is too large", true) : true;
     struct val *slot = element_slot(p, parent);

@@ -62,7 +62,7 @@ static int ask(struct mapper *m, struct libjq_batch *b, const struct str *exprs,
                const struct inputs *in, struct err *e)
 {
     size_t n = in->n * nexprs;
-    b->elements = in->n;
+    b->answered = n;
     if (!m->plan->jq) {
         b->failure = "it needs libjq, which is not available here";
         return 0;

@@ -48,6 +48,10 @@ static enum ev_first from_libjq(struct mapper *m, const struct libjq_batch *lib,
         *error = lib->failure;
         return FIRST_ERROR;
     }
+    if (at >= lib->answered) { /* itemsToParse gave more elements than when libjq was asked: it depends on the clock */
+        *error = "itemsToParse gives another number of elements every time it is evaluated";
+        return FIRST_ERROR;
+    }
     const struct jq_answer *a = &lib->answers[at];
     switch (a->what) {
     case JQ_VALUE: *ret = val_of_doc(lib->value[at].v); return FIRST_VALUE;

@@ -65,7 +65,7 @@ struct libjq_batch {
     struct json_doc *values;   /* the values among them, one array */
     struct json *value;        /* by position in answers */
     struct buf texts;
-    size_t elements;
+    size_t answered; /* answers there are */
     const char *failure; /* libjq could not be asked: why */
 };
 

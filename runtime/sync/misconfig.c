@@ -37,9 +37,14 @@ static void log_field(const struct misconfig_log *l, const struct misconfig *m, 
         buf_addf(&more, "; did you mean '%s'?", m->hint);
     if (m->excerpt.n)
         buf_addf(&more, "; item: %.*s", STR_FMT(m->excerpt));
-    log_at(required ? LOG_ERROR : LOG_WARN, "kind=%.*s-%d field %s is null for %zu item%s%s: its expression is %s%s",
-           STR_FMT(l->kind), l->index, m->field, m->count, m->count == 1 ? "" : "s",
-           required ? " although the blueprint requires it" : "", m->expr, buf_cstr(&more));
+    if (!strcmp(m->field, "itemsToParse"))
+        log_warn("kind=%.*s-%d itemsToParse gave no array for %zu item%s, which are dropped: its expression is %s%s",
+                 STR_FMT(l->kind), l->index, m->count, m->count == 1 ? "" : "s", m->expr, buf_cstr(&more));
+    else
+        log_at(required ? LOG_ERROR : LOG_WARN,
+               "kind=%.*s-%d field %s is null for %zu item%s%s: its expression is %s%s", STR_FMT(l->kind), l->index,
+               m->field, m->count, m->count == 1 ? "" : "s", required ? " although the blueprint requires it" : "",
+               m->expr, buf_cstr(&more));
     buf_done(&more);
 }
 

@@ -101,6 +101,7 @@ class Lines(MapCase):
                          [(0, None, True), (1, 0, True), (1, 1, False)])
         self.assertIn("no list", lines[0]["error"])
         self.assertNotIn("item 0", lines[0]["error"])
+        self.assertIn("gave no array for 1 item; it gave number", r.stderr)
         self.assertExit(r, 4)
 
     def test_no_object(self):
