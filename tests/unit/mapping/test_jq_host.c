@@ -133,8 +133,9 @@ static void serves_plans(void **state)
     assert_string_equal(
         entity_text(&c.m, 2),
         "{\"identifier\":\"z\",\"title\":\"z!\",\"blueprint\":\"b\",\"properties\":{\"e\":null}}");
-    assert_int_equal(c.m.b->nmisconfig, 1);
-    assert_string_equal(c.m.b->misconfig[0].error, "bad");
+    assert_int_equal(c.m.b->nmisconfig, 2); /* the item without a list, and the field */
+    assert_string_equal(c.m.b->misconfig[0].field, "itemsToParse");
+    assert_string_equal(c.m.b->misconfig[1].error, "bad");
     map_close(&c.m);
     jq_host_free(c.host);
     loop_free(c.loop);
