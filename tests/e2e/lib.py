@@ -238,6 +238,9 @@ class PortLocal:
 
     # What was asked of it
 
+    def integrations_named(self, identifier):
+        return [i for i in self.call("GET", "/integration")["integrations"] if i["identifier"] == identifier]
+
     def mark(self):
         """From here on `journal` shows what comes."""
         entries = self.local("GET", "/journal?limit=10000")["entries"]
