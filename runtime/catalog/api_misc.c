@@ -34,7 +34,7 @@ static bool pair_ok(const struct catalog *c, struct str id, struct str secret)
 
 static void answer_token(struct work *w, const struct token *t)
 {
-    int64_t left = (t->expires_us - core_now(w->k)) / 1000000;
+    int64_t left = (t->expires_us - core_now(w->k) + 999999) / 1000000; /* a fresh one has its whole lifetime */
     struct jw jw = work_begin(w);
     jw_key_c(&jw, "accessToken");
     jw_cstr(&jw, t->text);
