@@ -341,7 +341,7 @@ int access_delete(struct ev *c, struct val t, struct val paths, struct val *ret)
     struct val list = val_array(c->heap, val_len(c->heap, paths));
     for (struct val_iter it = val_iter(c->heap, paths); val_next(&it) && !c->heap->full;) {
         if (it.v.kind != VAL_ARRAY)
-            return ev_error(c, "Path must be specified as an array");
+            return ev_error(c, "Path must be specified as array, not %s", val_kind_name(it.v.kind));
         if (val_len(c->heap, it.v) > PATH_MAX_KEYS)
             return too_long(c);
         list = val_push(c->heap, list, it.v);
@@ -355,20 +355,4 @@ int access_delete(struct ev *c, struct val t, struct val paths, struct val *ret)
         return EV_OK;
     }
     return delete_sorted(c, t, list.arr->v, list.n, 0, ret);
-}
-
-struct val path_array(struct ev *c, const struct path *p)
-{
-    size_t n = 0;
-    for (const struct path *q = p; q != &path_root; q = q->up)
-        n++;
-    struct val a = val_array(c->heap, n);
-    if (a.kind != VAL_ARRAY)
-        return a;
-    for (; p != &path_root; p = p->up)
-        a.arr->v[--n] = p->key;
-    for (const struct val *v = a.arr->v; n < a.arr->cap; n++, v++)
-        a.arr->depth = v->rep == REP_BUILT && a.arr->depth < 3 ? 3 : a.arr->depth;
-    a.n = a.arr->used = a.arr->cap;
-    return a;
 }

@@ -144,6 +144,7 @@ bool native_is_jq(struct str name, size_t nargs)
 static int f_builtins(struct ev *c, struct val in, const struct val *args, struct val *ret)
 {
     (void)in, (void)args;
+    prelude_find(STR(""), 0); /* loads it */
     struct val r = val_array(c->heap, 256);
     for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
         for (const struct native *n = tables[t]; n->name && !c->heap->full; n++)

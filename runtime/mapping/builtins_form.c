@@ -12,7 +12,7 @@ struct form {
     const struct node *n;
     const struct env *env;
     struct val in, v, limit;
-    const struct path *p, *kept;
+    const struct path *p;
     emit_fn out;
     void *arg;
     double count;
@@ -22,8 +22,6 @@ struct form {
     {                                                                                                        \
         .n = n, .env = env, .in = in, .p = p, .out = out, .arg = arg                                         \
     }
-
-static const struct path *value_path(const struct path *p) { return p ? &path_none : NULL; }
 
 FORM(f_empty)
 {
@@ -51,12 +49,11 @@ FORM(f_error_of)
     return eval(c, n->list[0], env, in, NULL, raise, NULL);
 }
 
-/* halt and halt_error end the outputs: as a break to a label outside everything. */
+/* halt and halt_error end the outputs. */
 FORM(f_halt)
 {
     (void)n, (void)env, (void)in, (void)p, (void)out, (void)arg;
-    static const char outside;
-    c->broken = &outside;
+    c->broken = c->root;
     return EV_BREAK;
 }
 
@@ -95,7 +92,7 @@ FORM(f_input_line)
 FORM(f_null)
 {
     (void)n, (void)env, (void)in;
-    return ev_emit(c, out, arg, VNULL, value_path(p));
+    return ev_emit(c, out, arg, VNULL, p);
 }
 
 static int select_condition(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -146,17 +143,21 @@ FORM(f_map)
     if (in.kind < VAL_ARRAY)
         return not_iterable(c, in);
     struct val r = val_array(c->heap, val_len(c->heap, in));
-    if (p) /* so that errors of paths are jq's */
-        p = &path_none;
-    for (struct val_iter it = val_iter(c->heap, in); val_next(&it);) {
+    double i = 0;
+    int bad = path_check_each(c, in, p);
+    if (bad)
+        return bad;
+    for (struct val_iter it = val_iter(c->heap, in); val_next(&it); i++) {
+        struct path frame;
         int rc = ev_step(c);
-        if (!rc && n->list[0]->single) {
+        if (!rc && n->list[0]->single && !p) {
             struct val v;
             rc = eval_single(c, n->list[0], env, it.v, &v);
             if (!rc)
                 rc = push_output(c, &r, v, NULL);
         } else if (!rc) {
-            rc = eval(c, n->list[0], env, it.v, NULL, push_output, &r);
+            rc = eval(c, n->list[0], env, it.v, path_add(&frame, p, it.obj ? it.key : val_num(i), it.v), push_output,
+                      &r);
         }
         if (rc)
             return rc;
@@ -189,22 +190,11 @@ FORM(f_first)
     return end_break(c, eval(c, n->list[0], env, in, p, first_only, &f), &f);
 }
 
-static const struct path *keep(struct ev *c, const struct path *p)
-{
-    if (!p || p == &path_root || p == &path_none)
-        return p;
-    struct path *copy = heap_alloc(c->heap, sizeof(*copy));
-    if (!copy)
-        return &path_none;
-    *copy = (struct path){keep(c, p->up), p->key};
-    return copy;
-}
-
 static int remember(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct form *f = arg;
+    (void)p;
     f->v = v;
-    f->kept = keep(c, p);
     f->flag = true;
     return ev_step(c);
 }
@@ -213,7 +203,7 @@ FORM(f_last)
 {
     struct form f = FORM_INIT;
     int rc = eval(c, n->list[0], env, in, p, remember, &f);
-    return rc || !f.flag ? rc : ev_emit(c, out, arg, f.v, f.kept);
+    return rc || !f.flag ? rc : ev_emit(c, out, arg, f.v, p);
 }
 
 static int count_down(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -232,7 +222,7 @@ static int limit_count(struct ev *c, void *arg, struct val v, const struct path 
     struct form f = *(struct form *)arg;
     (void)p;
     if (v.kind != VAL_NUMBER)
-        return ev_error(c, "limit needs a number, not %s", ev_shown(c, v));
+        return op_binary(c, OP_SUB, v, val_num(1), &f.v); /* fails as jq says it */
     f.count = val_double(v);
     if (f.count < 0)
         return ev_error(c, "limit doesn't support negative count");
@@ -262,7 +252,7 @@ static int skip_count(struct ev *c, void *arg, struct val v, const struct path *
     struct form f = *(struct form *)arg;
     (void)p;
     if (v.kind != VAL_NUMBER)
-        return ev_error(c, "skip needs a number, not %s", ev_shown(c, v));
+        return op_binary(c, OP_SUB, v, val_num(1), &f.v); /* fails as jq says it */
     f.count = val_double(v);
     if (f.count < 0)
         return ev_error(c, "skip doesn't support negative count");
@@ -288,7 +278,7 @@ static int nth_count(struct ev *c, void *arg, struct val v, const struct path *p
     struct form f = *(struct form *)arg;
     (void)p;
     if (v.kind != VAL_NUMBER)
-        return ev_error(c, "nth needs a number, not %s", ev_shown(c, v));
+        return op_binary(c, OP_SUB, v, val_num(1), &f.v); /* fails as jq says it */
     f.count = val_double(v);
     if (f.count < 0)
         return ev_error(c, "nth doesn't support negative indices");
@@ -304,7 +294,10 @@ FORM(f_nth_of)
 static int note_any(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct form *f = arg;
-    (void)v, (void)p;
+    (void)v;
+    int rc = ev_emit(c, f->out, f->arg, val_bool(false), p);
+    if (rc)
+        return rc;
     f->flag = true;
     c->broken = f;
     return EV_BREAK;
@@ -313,8 +306,8 @@ static int note_any(struct ev *c, void *arg, struct val v, const struct path *p)
 FORM(f_isempty)
 {
     struct form f = FORM_INIT;
-    int rc = end_break(c, eval(c, n->list[0], env, in, NULL, note_any, &f), &f);
-    return rc ? rc : ev_emit(c, out, arg, val_bool(!f.flag), value_path(p));
+    int rc = end_break(c, eval(c, n->list[0], env, in, p, note_any, &f), &f);
+    return rc || f.flag ? rc : ev_emit(c, out, arg, val_bool(true), p);
 }
 
 /* any and all
@@ -352,7 +345,7 @@ static int quantify(struct ev *c, struct form *f, bool any)
             rc = test_item(c, f, it.v, NULL);
     }
     rc = end_break(c, rc, f);
-    return rc ? rc : ev_emit(c, f->out, f->arg, f->v, value_path(f->p));
+    return rc ? rc : ev_emit(c, f->out, f->arg, f->v, f->p);
 }
 
 FORM(f_any)
@@ -380,7 +373,7 @@ static int range(struct ev *c, struct form *f, struct val from, struct val to, d
     for (; by > 0 ? a < b : a > b; a += by) {
         int rc = ev_step(c);
         if (!rc)
-            rc = ev_emit(c, f->out, f->arg, val_num(a), value_path(f->p));
+            rc = ev_emit(c, f->out, f->arg, val_num(a), f->p);
         if (rc)
             return rc;
     }
@@ -435,8 +428,8 @@ static int recurse_into(struct ev *c, struct form *f, struct val v, const struct
         return rc;
     double i = 0;
     for (struct val_iter it = val_iter(c->heap, v); !rc && val_next(&it); i++) {
-        struct path frame = {p, it.obj ? it.key : val_num(i)};
-        rc = recurse_into(c, f, it.v, p ? &frame : NULL);
+        struct path frame;
+        rc = recurse_into(c, f, it.v, path_add(&frame, p, it.obj ? it.key : val_num(i), it.v));
     }
     return rc;
 }
@@ -444,11 +437,9 @@ static int recurse_into(struct ev *c, struct form *f, struct val v, const struct
 FORM(f_recurse)
 {
     struct form f = FORM_INIT;
-    if (p == &path_none && in.kind >= VAL_ARRAY) {
+    if (path_check_each(c, in, p)) { /* found out only when it looks inside */
         int rc = ev_emit(c, out, arg, in, p);
-        struct str s = val_excerpt(c->heap, in, 29);
-        return rc ? rc
-                  : ev_error(c, "Invalid path expression near attempt to iterate through %.*s", STR_FMT(s));
+        return rc ? rc : path_check_each(c, in, p);
     }
     return recurse_into(c, &f, in, p);
 }
@@ -482,85 +473,81 @@ FORM(f_recurse_by)
 static int path_output(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct form *f = arg;
-    if (p == &path_none) {
-        struct str s = val_excerpt(c->heap, v, 29);
-        return ev_error(c, "Invalid path expression with result %.*s", STR_FMT(s));
-    }
-    return ev_emit(c, f->out, f->arg, path_array(c, p), value_path(f->p));
+    int rc = path_check(c, v, p);
+    return rc ? rc : ev_emit(c, f->out, f->arg, path_array(c, p), f->p);
 }
 
 FORM(f_path)
 {
     struct form f = FORM_INIT;
-    return eval(c, n->list[0], env, in, &path_root, path_output, &f);
+    struct path root = {.v = in};
+    return eval(c, n->list[0], env, in, &root, path_output, &f);
 }
 
 static int all_paths(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct form *f = arg;
     (void)v;
-    return p == &path_root ? EV_OK : ev_emit(c, f->out, f->arg, path_array(c, p), value_path(f->p));
+    return !p->up ? EV_OK : ev_emit(c, f->out, f->arg, path_array(c, p), f->p);
 }
 
 FORM(f_paths)
 {
     struct form f = FORM_INIT, inner = {.out = all_paths, .arg = &f};
-    return recurse_into(c, &inner, in, &path_root);
+    struct path root = {.v = in};
+    return recurse_into(c, &inner, in, &root);
 }
 
 static int collect_path(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct form *f = arg;
-    if (p == &path_none) {
-        struct str s = val_excerpt(c->heap, v, 29);
-        return ev_error(c, "Invalid path expression with result %.*s", STR_FMT(s));
-    }
-    return push_output(c, &f->v, path_array(c, p), NULL);
+    int rc = path_check(c, v, p);
+    return rc ? rc : push_output(c, &f->v, path_array(c, p), NULL);
 }
 
 FORM(f_del)
 {
     struct form f = FORM_INIT;
     f.v = val_array(c->heap, 4);
-    int rc = eval(c, n->list[0], env, in, &path_root, collect_path, &f);
+    struct path root = {.v = in};
+    int rc = eval(c, n->list[0], env, in, &root, collect_path, &f);
     if (!rc)
         rc = access_delete(c, in, f.v, &f.v);
-    return rc ? rc : ev_emit(c, out, arg, f.v, value_path(p));
+    return rc ? rc : ev_emit(c, out, arg, f.v, p);
 }
 
 static int pick_path(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct form *f = arg;
-    if (p == &path_none) {
-        struct str s = val_excerpt(c->heap, v, 29);
-        return ev_error(c, "Invalid path expression with result %.*s", STR_FMT(s));
-    }
+    int rc = path_check(c, v, p);
+    if (rc)
+        return rc;
     struct val keys = path_array(c, p), old;
     if (keys.kind != VAL_ARRAY)
         return ev_emit(c, NULL, NULL, keys, NULL);
-    int rc = access_getpath(c, f->in, keys.arr->v, keys.n, &old);
+    rc = access_getpath(c, f->in, keys.arr->v, keys.n, &old);
     return rc ? rc : access_set(c, f->v, keys.arr->v, keys.n, old, &f->v);
 }
 
 FORM(f_pick)
 {
     struct form f = FORM_INIT;
-    int rc = eval(c, n->list[0], env, in, &path_root, pick_path, &f);
-    return rc ? rc : ev_emit(c, out, arg, f.v, value_path(p));
+    struct path root = {.v = in};
+    int rc = eval(c, n->list[0], env, in, &root, pick_path, &f);
+    return rc ? rc : ev_emit(c, out, arg, f.v, p);
 }
 
-static int get_at(struct ev *c, struct form *f, struct val keys, size_t i, struct val v, const struct path *p)
+/* One frame for each key; what was found counts at the last one only. */
+static int emit_at(struct ev *c, struct form *f, struct val keys, struct val v)
 {
-    if (i == keys.n) {
-        int rc = access_getpath(c, f->in, keys.arr->v, keys.n, &v);
-        return rc ? rc : ev_emit(c, f->out, f->arg, v, p);
+    const struct path *p = f->p;
+    for (uint32_t i = 0; p && i < keys.n; i++) {
+        struct path *frame = heap_alloc(c->heap, sizeof(*frame));
+        if (!frame)
+            return ev_emit(c, NULL, NULL, v, NULL);
+        p = path_add(frame, p, keys.arr->v[i], v);
     }
-    if ((char *)__builtin_frame_address(0) < c->stack_end) {
-        c->fatal = FATAL_STACK;
-        return EV_FATAL;
-    }
-    struct path frame = {p, keys.arr->v[i]};
-    return get_at(c, f, keys, i + 1, v, p ? &frame : NULL);
+    return ev_emit(c, f->out, f->arg, v, p);
 }
 
 static int getpath_keys(struct ev *c, void *arg, struct val keys, const struct path *p)
@@ -573,10 +560,10 @@ static int getpath_keys(struct ev *c, void *arg, struct val keys, const struct p
     if (keys.kind != VAL_ARRAY)
         return ev_emit(c, NULL, NULL, keys, NULL);
     struct val v;
-    if (f->p)
-        return get_at(c, f, keys, 0, VNULL, f->p);
     int rc = access_getpath(c, f->in, keys.arr->v, keys.n, &v);
-    return rc ? rc : ev_emit(c, f->out, f->arg, v, NULL);
+    if (!rc)
+        rc = path_check(c, f->in, f->p);
+    return rc ? rc : emit_at(c, f, keys, v);
 }
 
 FORM(f_getpath)
@@ -606,8 +593,14 @@ static int keyed(struct ev *c, const struct node *n, const struct env *env, stru
         if (rc)
             return rc;
     }
-    if (in.kind == VAL_OBJECT)
-        return ev_error(c, "%s cannot be sorted, as it is not an array", ev_shown(c, in));
+    if (in.kind == VAL_OBJECT) {
+        struct val list = val_array(c->heap, i);
+        for (size_t k = 0; k < i && !c->heap->full; k++)
+            list = val_push(c->heap, list, (*keys)[k]);
+        return ev_error(c, sorted ? "%s and %s cannot be sorted, as they are not both arrays"
+                                  : "%s and %s cannot be iterated over",
+                        ev_shown(c, in), ev_shown(c, list));
+    }
     *ret_n = i;
     return sorted ? sort_pairs(c, *keys, *values, i) : EV_OK;
 }
@@ -622,7 +615,7 @@ FORM(f_sort_by)
     r = val_array(c->heap, len);
     for (size_t i = 0; i < len && !c->heap->full; i++)
         r = val_push(c->heap, r, values[i]);
-    return ev_emit(c, out, arg, r, value_path(p));
+    return ev_emit(c, out, arg, r, p);
 }
 
 FORM(f_group_by)
@@ -643,7 +636,7 @@ FORM(f_group_by)
     }
     if (len && !c->heap->full)
         r = val_push(c->heap, r, group);
-    return ev_emit(c, out, arg, r, value_path(p));
+    return ev_emit(c, out, arg, r, p);
 }
 
 FORM(f_unique_by)
@@ -657,7 +650,7 @@ FORM(f_unique_by)
     for (size_t i = 0; i < len && !c->heap->full; i++)
         if (i == 0 || !val_eq(c->heap, keys[i], keys[i - 1]))
             r = val_push(c->heap, r, values[i]);
-    return ev_emit(c, out, arg, r, value_path(p));
+    return ev_emit(c, out, arg, r, p);
 }
 
 static int extreme_by(struct ev *c, const struct node *n, const struct env *env, struct val in, bool max,
@@ -681,14 +674,14 @@ FORM(f_min_by)
 {
     struct val v;
     int rc = extreme_by(c, n, env, in, false, &v);
-    return rc ? rc : ev_emit(c, out, arg, v, value_path(p));
+    return rc ? rc : ev_emit(c, out, arg, v, p);
 }
 
 FORM(f_max_by)
 {
     struct val v;
     int rc = extreme_by(c, n, env, in, true, &v);
-    return rc ? rc : ev_emit(c, out, arg, v, value_path(p));
+    return rc ? rc : ev_emit(c, out, arg, v, p);
 }
 
 static int add_output(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -703,7 +696,7 @@ FORM(f_add_of)
 {
     struct form f = FORM_INIT;
     int rc = eval(c, n->list[0], env, in, NULL, add_output, &f);
-    return rc ? rc : ev_emit(c, out, arg, f.v, value_path(p));
+    return rc ? rc : ev_emit(c, out, arg, f.v, p);
 }
 
 /* Types: pass their input or give nothing

@@ -267,7 +267,7 @@ static int match_all(struct ev *c, void *arg, struct val re, const struct path *
         rc = find(c, &s, &found);
         if (rc || !found)
             break;
-        rc = ev_emit(c, f->out, f->arg, match_object(c, &s), f->p ? &path_none : NULL);
+        rc = ev_emit(c, f->out, f->arg, match_object(c, &s), f->p);
     }
     return rc;
 }
@@ -345,12 +345,12 @@ static int sub_flags(struct ev *c, void *arg, struct val flags, const struct pat
     if (rc)
         return rc;
     if (!e.results.n)
-        return ev_emit(c, f->out, f->arg, f->in, f->p ? &path_none : NULL);
+        return ev_emit(c, f->out, f->arg, f->in, f->p);
     for (size_t i = 0; i < e.results.n; i++) {
         struct val r;
         rc = op_binary(c, OP_ADD, e.results.arr->v[i], val_strn(f->in.s + last, f->in.n - last), &r);
         if (!rc)
-            rc = ev_emit(c, f->out, f->arg, r, f->p ? &path_none : NULL);
+            rc = ev_emit(c, f->out, f->arg, r, f->p);
         if (rc)
             return rc;
     }

@@ -103,6 +103,7 @@ static void run_once(struct run *r)
 {
     struct ev *c = r->c;
     c->calls = 0;
+    c->root = r;
     r->got = false;
     int rc;
     if (r->out) {

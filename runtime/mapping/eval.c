@@ -7,8 +7,6 @@
  * try's: its frame remembers that the failure came from downstream. */
 #include "mapping/eval_priv.h"
 
-const struct path path_root, path_none;
-
 static const struct env *env_at(const struct env *env, int index)
 {
     while (index--)
@@ -24,14 +22,6 @@ static int stack_over(struct ev *c)
 
 static inline bool no_stack(const struct ev *c) { return (char *)__builtin_frame_address(0) < c->stack_end; }
 
-static const struct path *path_add(struct path *frame, const struct path *up, struct val key)
-{
-    if (!up)
-        return NULL;
-    *frame = (struct path){up, key};
-    return frame;
-}
-
 /* Access
  * -----------------------------------------------------------------------------------------------------------
  */
@@ -45,27 +35,18 @@ struct access {
     void *arg;
 };
 
-static int access_path(struct ev *c, const struct path *p, struct val v, struct val key)
-{
-    if (p != &path_none)
-        return EV_OK;
-    struct str k = val_excerpt(c->heap, key, 29), t = val_excerpt(c->heap, v, 29);
-    return ev_error(c, "Invalid path expression near attempt to access element %.*s of %.*s", STR_FMT(k),
-                    STR_FMT(t));
-}
-
 static int index_term(struct ev *c, void *arg, struct val t, const struct path *p)
 {
     struct access *a = arg;
     struct val v;
-    int rc = access_path(c, p, t, a->key); /* which '?' does not forgive */
+    int rc = path_check_access(c, t, p, a->key); /* which '?' does not forgive */
     if (rc)
         return rc;
     rc = access_get(c, t, a->key, &v);
     if (rc)
         return rc == EV_ERROR && a->n->optional ? EV_OK : rc;
     struct path frame;
-    return ev_emit(c, a->out, a->arg, v, path_add(&frame, p, a->key));
+    return ev_emit(c, a->out, a->arg, v, path_add(&frame, p, a->key, v));
 }
 
 static int index_key(struct ev *c, void *arg, struct val key, const struct path *p)
@@ -82,14 +63,14 @@ static int slice_term(struct ev *c, void *arg, struct val t, const struct path *
     struct val v, key = VNULL;
     if (p)
         key = slice_key(c, a->from, a->key);
-    int rc = access_path(c, p, t, key);
+    int rc = path_check_access(c, t, p, key);
     if (rc)
         return rc;
     rc = access_slice(c, t, a->from, a->key, &v);
     if (rc)
         return rc == EV_ERROR && a->n->optional ? EV_OK : rc;
     struct path frame;
-    return ev_emit(c, a->out, a->arg, v, path_add(&frame, p, key));
+    return ev_emit(c, a->out, a->arg, v, path_add(&frame, p, key, v));
 }
 
 static int slice_to(struct ev *c, void *arg, struct val key, const struct path *p)
@@ -112,10 +93,9 @@ static int each_term(struct ev *c, void *arg, struct val t, const struct path *p
 {
     struct access *a = arg;
     double i = 0;
-    if (p == &path_none) {
-        struct str s = val_excerpt(c->heap, t, 29);
-        return ev_error(c, "Invalid path expression near attempt to iterate through %.*s", STR_FMT(s));
-    }
+    int bad = path_check_each(c, t, p);
+    if (bad)
+        return bad;
     if (t.kind < VAL_ARRAY) {
         if (a->n->optional)
             return EV_OK;
@@ -125,7 +105,7 @@ static int each_term(struct ev *c, void *arg, struct val t, const struct path *p
         struct path frame;
         int rc = ev_step(c);
         if (!rc)
-            rc = ev_emit(c, a->out, a->arg, it.v, path_add(&frame, p, it.obj ? it.key : val_num(i)));
+            rc = ev_emit(c, a->out, a->arg, it.v, path_add(&frame, p, it.obj ? it.key : val_num(i), it.v));
         if (rc)
             return rc;
     }
@@ -151,7 +131,7 @@ static int binop_left(struct ev *c, void *arg, struct val left, const struct pat
     struct val v;
     (void)p;
     int rc = op_binary(c, t->n->op, left, t->right, &v);
-    return rc ? rc : ev_emit(c, t->out, t->arg, v, t->p ? &path_none : NULL);
+    return rc ? rc : ev_emit(c, t->out, t->arg, v, t->p);
 }
 
 static int binop_right(struct ev *c, void *arg, struct val right, const struct path *p)
@@ -165,19 +145,16 @@ static int binop_right(struct ev *c, void *arg, struct val right, const struct p
 static int logic_right(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct two *t = arg;
-    struct val b = val_bool(val_truthy(v));
-    (void)p;
-    return ev_emit(c, t->out, t->arg, b, path_of_value(t->p, t->in, b));
+    return ev_emit(c, t->out, t->arg, val_bool(val_truthy(v)), p);
 }
 
 static int logic_left(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct two *t = arg;
     bool truthy = val_truthy(v);
-    (void)p;
     if (truthy == (t->n->kind == N_OR))
-        return logic_right(c, t, v, NULL);
-    return eval(c, t->n->b, t->env, t->in, NULL, logic_right, t);
+        return logic_right(c, t, v, p);
+    return eval(c, t->n->b, t->env, t->in, p, logic_right, t);
 }
 
 static int pipe_left(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -198,9 +175,8 @@ static int alt_left(struct ev *c, void *arg, struct val v, const struct path *p)
 static int negate_one(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct two *t = arg;
-    (void)p;
     int rc = op_negate(c, v, &v);
-    return rc ? rc : ev_emit(c, t->out, t->arg, v, t->p ? &path_none : NULL);
+    return rc ? rc : ev_emit(c, t->out, t->arg, v, p);
 }
 
 static int if_condition(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -227,7 +203,7 @@ static int eval_try(struct ev *c, struct two *t)
         return rc;
     if (!t->n->b)
         return EV_OK;
-    return eval(c, t->n->b, t->env, c->error, t->p ? &path_none : NULL, t->out, t->arg);
+    return eval(c, t->n->b, t->env, c->error, t->p, t->out, t->arg);
 }
 
 /* Arrays, objects, strings
@@ -247,12 +223,13 @@ static int collect_one(struct ev *c, void *arg, struct val v, const struct path 
     return ev_step(c);
 }
 
-static int collect(struct ev *c, const struct node *n, const struct env *env, struct val in, struct val *ret)
+static int collect(struct ev *c, const struct node *n, const struct env *env, struct val in,
+                   const struct path *p, struct val *ret)
 {
     struct collector k = {val_array(c->heap, 4)};
     if (k.array.kind != VAL_ARRAY)
         return ev_emit(c, NULL, NULL, k.array, NULL);
-    int rc = n ? eval(c, n, env, in, NULL, collect_one, &k) : EV_OK;
+    int rc = n ? eval(c, n, env, in, p, collect_one, &k) : EV_OK;
     *ret = k.array;
     return rc;
 }
@@ -299,7 +276,7 @@ static int entry_key(struct ev *c, void *arg, struct val key, const struct path 
 static int object_entry(struct ev *c, struct entries *e)
 {
     if (e->i == e->n->n)
-        return ev_emit(c, e->out, e->arg, e->done, e->p ? &path_none : NULL);
+        return ev_emit(c, e->out, e->arg, e->done, e->p);
     return eval(c, e->n->list[e->i], e->env, e->in, NULL, entry_key, e);
 }
 
@@ -362,7 +339,7 @@ static int string_part(struct ev *c, struct parts *s)
     if (s->left)
         return eval(c, s->n->list[s->left - 1], s->env, s->in, NULL, part_value, s);
     concat_parts(c, s->texts, s->n->n, &v);
-    return ev_emit(c, s->out, s->arg, v, s->p ? &path_none : NULL);
+    return ev_emit(c, s->out, s->arg, v, s->p);
 }
 
 static int eval_string(struct ev *c, const struct node *n, const struct env *env, struct val in,
@@ -446,7 +423,7 @@ static int call_native(struct ev *c, struct call_args *a)
         return eval(c, a->n->list[a->left - 1], a->env, a->in, NULL, native_arg, a);
     struct val v;
     int rc = a->n->native->value(c, a->in, a->args, &v);
-    return rc ? rc : ev_emit(c, a->out, a->arg, v, path_of_value(a->p, a->in, v));
+    return rc ? rc : ev_emit(c, a->out, a->arg, v, a->p);
 }
 
 static int eval_call(struct ev *c, const struct node *n, const struct env *env, struct val in,
@@ -602,7 +579,7 @@ int eval_single(struct ev *c, const struct node *n, const struct env *env, struc
         }
         return eval_single(c, val_truthy(a) ? n->b : n->c, env, in, ret);
     case N_NEG: rc = eval_single(c, n->a, env, in, &a); return rc ? rc : op_negate(c, a, ret);
-    case N_ARRAY: return collect(c, n->a, env, in, ret);
+    case N_ARRAY: return collect(c, n->a, env, in, NULL, ret);
     case N_OBJECT: return single_object(c, n, env, in, ret);
     case N_STRING: return single_string(c, n, env, in, ret);
     case N_FORMAT: return op_format(c, n->name, in, ret);
@@ -649,12 +626,12 @@ static int eval_two(struct ev *c, const struct node *n, const struct env *env, s
         return rc ? rc : eval(c, n->b, env, in, p, out, arg);
     case N_BINOP: return eval(c, n->b, env, in, NULL, binop_right, &t);
     case N_AND:
-    case N_OR: return eval(c, n->a, env, in, NULL, logic_left, &t);
+    case N_OR: return eval(c, n->a, env, in, p, logic_left, &t);
     case N_ALT:
         rc = eval(c, n->a, env, in, p, alt_left, &t);
         return rc || t.flag ? rc : eval(c, n->b, env, in, p, out, arg);
     case N_IF: return eval(c, n->a, env, in, NULL, if_condition, &t);
-    case N_NEG: return eval(c, n->a, env, in, NULL, negate_one, &t);
+    case N_NEG: return eval(c, n->a, env, in, p, negate_one, &t);
     default: return eval_try(c, &t);
     }
 }
@@ -690,13 +667,13 @@ int eval(struct ev *c, const struct node *n, const struct env *env, struct val i
     int rc;
     switch (n->kind) {
     case N_IDENTITY: return ev_emit(c, out, arg, in, p);
-    case N_CONST: return ev_emit(c, out, arg, n->v, path_of_value(p, in, n->v));
+    case N_CONST: return ev_emit(c, out, arg, n->v, p);
     case N_INDEX:
     case N_SLICE:
     case N_EACH: return eval_access(c, n, env, in, p, out, arg);
     case N_ARRAY:
-        rc = collect(c, n->a, env, in, &v);
-        return rc ? rc : ev_emit(c, out, arg, v, p ? &path_none : NULL);
+        rc = collect(c, n->a, env, in, p, &v);
+        return rc ? rc : ev_emit(c, out, arg, v, p);
     case N_OBJECT: {
         struct entries e = {.n = n,
                             .env = env,
@@ -710,14 +687,14 @@ int eval(struct ev *c, const struct node *n, const struct env *env, struct val i
     case N_STRING: return eval_string(c, n, env, in, p, out, arg);
     case N_FORMAT:
         rc = op_format(c, n->name, in, &v);
-        return rc ? rc : ev_emit(c, out, arg, v, p ? &path_none : NULL);
+        return rc ? rc : ev_emit(c, out, arg, v, p);
     case N_ASSIGN:
     case N_MODIFY:
     case N_UPDATE: return eval_assign(c, n, env, in, p, out, arg);
     case N_CALL: return eval_call(c, n, env, in, p, out, arg);
     case N_VAR:
         v = n->index < 0 ? c->env_value : env_at(env, n->index)->v;
-        return ev_emit(c, out, arg, v, path_of_value(p, in, v));
+        return ev_emit(c, out, arg, v, p);
     case N_AS:
     case N_REDUCE:
     case N_FOREACH:

@@ -1,8 +1,8 @@
 /* eval.h: the native jq evaluator.
  *
  * Outputs go to a callback, so generators cost nothing and a callback that answers EV_BREAK stops the rest.
- * In path mode
- * (`p` not NULL) a value travels with the path it was found at; values that are no path carry &path_none.
+ * In path mode (`p` not NULL) a value travels with the last path that was followed on the way to it. Whether the
+ * value still is what was found there shows, as in jq, when it is used as a path: it must be the identical one.
  *
  * One `struct ev` belongs to one thread; trees, environments and values may be shared. Everything computed
  * lives in the heap. Budgets (design.md section 5) end an evaluation with EV_FATAL, which nothing inside jq
@@ -20,10 +20,9 @@ enum ev_code { EV_OK, EV_ERROR, EV_BREAK, EV_FATAL };
 enum ev_fatal { FATAL_NONE, FATAL_STEPS, FATAL_MEMORY, FATAL_NESTING, FATAL_CALLS, FATAL_STACK, FATAL_REGEX };
 
 struct path {
-    const struct path *up;
-    struct val key;
+    const struct path *up; /* NULL: the value that path() was applied to */
+    struct val key, v;     /* v: what was found there */
 };
-extern const struct path path_root, path_none;
 
 struct env {
     const struct env *up;
@@ -43,6 +42,7 @@ struct ev {
     enum ev_fatal fatal;
     struct val error;     /* with EV_ERROR */
     const void *broken;   /* with EV_BREAK: the frame it is for */
+    const void *root;     /* the frame that ends the evaluation: for what no label of jq's stands for */
     struct val env_value; /* env, $ENV */
     bool clock_fixed;
     double clock; /* with clock_fixed: what now gives */
@@ -118,5 +118,17 @@ int access_set(struct ev *c, struct val t, const struct val *keys, size_t n, str
 int access_getpath(struct ev *c, struct val t, const struct val *keys, size_t n, struct val *ret);
 int access_delete(struct ev *c, struct val t, struct val paths, struct val *ret);
 struct val path_array(struct ev *c, const struct path *p);
+/* EV_OK when `v` may be used as what `p` leads to (or there is no path). */
+int path_check(struct ev *c, struct val v, const struct path *p);         /* as the result of path() */
+int path_check_each(struct ev *c, struct val v, const struct path *p);    /* to iterate */
+int path_check_access(struct ev *c, struct val v, const struct path *p, struct val key);
+/* Fills `frame` as one step further; NULL without a path. */
+static inline const struct path *path_add(struct path *frame, const struct path *up, struct val key, struct val v)
+{
+    if (!up)
+        return NULL;
+    *frame = (struct path){up, key, v};
+    return frame;
+}
 struct val slice_key(struct ev *c, struct val from, struct val to);
 int access_indices(struct ev *c, struct val in, struct val of, struct val *ret);

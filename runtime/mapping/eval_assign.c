@@ -26,18 +26,10 @@ static int take_first(struct ev *c, void *arg, struct val v, const struct path *
     return EV_BREAK;
 }
 
-static int check_path(struct ev *c, struct val v, const struct path *p)
-{
-    if (p != &path_none)
-        return EV_OK;
-    struct str s = val_excerpt(c->heap, v, 29);
-    return ev_error(c, "Invalid path expression with result %.*s", STR_FMT(s));
-}
-
 static int assign_path(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct assign *a = arg;
-    int rc = check_path(c, v, p);
+    int rc = path_check(c, v, p);
     if (rc)
         return rc;
     struct val keys = path_array(c, p), old, value = a->value;
@@ -73,10 +65,11 @@ static int assign_value(struct ev *c, void *arg, struct val v, const struct path
     (void)p;
     a.value = v;
     a.result = a.in;
-    int rc = eval(c, a.n->a, a.env, a.in, &path_root, assign_path, &a);
+    struct path root = {.v = a.in};
+    int rc = eval(c, a.n->a, a.env, a.in, &root, assign_path, &a);
     if (!rc && a.dropped.kind == VAL_ARRAY)
         rc = access_delete(c, a.result, a.dropped, &a.result);
-    return rc ? rc : ev_emit(c, a.out, a.arg, a.result, a.p ? &path_none : NULL);
+    return rc ? rc : ev_emit(c, a.out, a.arg, a.result, a.p);
 }
 
 int eval_assign(struct ev *c, const struct node *n, const struct env *env, struct val in,

@@ -13,12 +13,12 @@ struct binding {
     const struct path *p;
     emit_fn out;
     void *arg;
-    bool downstream;
-    int (*body)(struct ev *c, struct binding *b);
+    int (*body)(struct ev *c, struct binding *b, const struct path *p);
     void *more;
 };
 
-/* Matching walks the pattern with an explicit list of what is left, since object keys may be generators. */
+/* Matching walks the pattern with an explicit list of what is left, since object keys may be generators. As in
+ * jq the path goes on through the members that are looked at, and the body starts from where it got. */
 struct match {
     struct binding *b;
     const struct pattern *pat;
@@ -27,62 +27,74 @@ struct match {
     struct match *rest;
 };
 
-static int match_next(struct ev *c, struct match *m);
+static int match_next(struct ev *c, struct match *m, const struct path *p);
 
 static int match_pattern(struct ev *c, struct binding *b, const struct pattern *pat, struct val v,
-                         struct match *rest)
+                         const struct path *p, struct match *rest)
 {
     if (pat->kind == PAT_VAR) {
         b->vars[pat->slot].v = v;
         if (rest)
-            return match_next(c, rest);
-        return b->body(c, b);
+            return match_next(c, rest, p);
+        return b->body(c, b, p);
     }
     struct match m = {b, pat, 0, v, VNULL, rest};
     if (pat->kind == PAT_ARRAY && v.kind != VAL_ARRAY && v.kind != VAL_NULL)
         return ev_error(c, "Cannot index %s with number (0)", val_kind_name(v.kind));
-    return match_next(c, &m);
+    return match_next(c, &m, p);
 }
 
-static int match_member(struct ev *c, struct match *m, struct val key)
+static int match_member(struct ev *c, struct match *m, struct val key, const struct path *p)
 {
     struct match after = *m;
     const struct pattern_item *item = &m->pat->items[m->i];
     struct val v;
     if (key.kind != VAL_STRING && m->pat->kind == PAT_OBJECT)
         return ev_error(c, "Cannot index %s with %s", val_kind_name(m->v.kind), ev_shown(c, key));
-    int rc = access_get(c, m->v, key, &v);
+    int rc = path_check_access(c, m->v, p, key);
+    if (!rc)
+        rc = access_get(c, m->v, key, &v);
     if (rc)
         return rc;
+    struct path frame;
+    p = path_add(&frame, p, key, v);
     after.i++;
     if (item->var.p)
         m->b->vars[item->slot].v = v;
-    return item->sub ? match_pattern(c, m->b, item->sub, v, &after) : match_next(c, &after);
+    return item->sub ? match_pattern(c, m->b, item->sub, v, p, &after) : match_next(c, &after, p);
 }
+
+struct match_key {
+    struct match *m;
+    const struct path *p;
+};
 
 static int match_key(struct ev *c, void *arg, struct val key, const struct path *p)
 {
+    struct match_key *k = arg;
     (void)p;
-    return match_member(c, arg, key);
+    return match_member(c, k->m, key, k->p);
 }
 
-static int match_next(struct ev *c, struct match *m)
+static int match_next(struct ev *c, struct match *m, const struct path *p)
 {
     if (m->i == m->pat->n) {
         if (m->rest)
-            return match_next(c, m->rest);
-        return m->b->body(c, m->b);
+            return match_next(c, m->rest, p);
+        return m->b->body(c, m->b, p);
     }
     const struct pattern_item *item = &m->pat->items[m->i];
     if (m->pat->kind == PAT_ARRAY)
-        return match_member(c, m, val_num((double)m->i));
+        return match_member(c, m, val_num((double)m->i), p);
     if (!item->key)
-        return match_member(c, m, val_str(item->var));
-    return eval(c, item->key, m->b->inner, m->b->in, NULL, match_key, m);
+        return match_member(c, m, val_str(item->var), p);
+    struct match_key k = {m, p};
+    return eval(c, item->key, m->b->inner, m->b->in, NULL, match_key, &k);
 }
 
-/* Binds one value by the first alternative that neither fails to match nor fails later. */
-static int bind_value(struct ev *c, struct binding *b, struct val v)
+/* Binds one value by the first alternative that neither fails to match nor fails later. As in jq an error of
+ * whatever comes behind counts, and so does a break out of it. */
+static int bind_value(struct ev *c, struct binding *b, struct val v, const struct path *p)
 {
     const struct patterns *ps = b->n->pats;
     struct env local[VARS_LOCAL], *vars = local;
@@ -95,61 +107,41 @@ static int bind_value(struct ev *c, struct binding *b, struct val v)
         for (size_t i = 0; i < ps->nvars; i++)
             vars[i] = (struct env){.up = i ? &vars[i - 1] : b->outer};
         b->inner = ps->nvars ? &vars[ps->nvars - 1] : b->outer;
-        rc = match_pattern(c, b, ps->alt[alt], v, NULL);
-        if (rc != EV_ERROR || b->downstream)
+        rc = match_pattern(c, b, ps->alt[alt], v, p, NULL);
+        if (rc != EV_ERROR && (rc != EV_BREAK || c->broken == c->root))
             break;
     }
     b->vars = before;
     return rc;
 }
 
-static int as_output(struct ev *c, void *arg, struct val v, const struct path *p)
+static int as_body(struct ev *c, struct binding *b, const struct path *p)
 {
-    struct binding *b = arg;
-    int rc = ev_emit(c, b->out, b->arg, v, p);
-    b->downstream = rc == EV_ERROR;
-    return rc;
-}
-
-static int as_body(struct ev *c, struct binding *b)
-{
-    if (b->n->pats->n == 1)
-        return eval(c, b->n->b, b->inner, b->in, b->p, b->out, b->arg);
-    return eval(c, b->n->b, b->inner, b->in, b->p, as_output, b);
+    return eval(c, b->n->b, b->inner, b->in, p, b->out, b->arg);
 }
 
 static int as_source(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct binding b = *(struct binding *)arg;
     (void)p;
-    return bind_value(c, &b, v);
+    return bind_value(c, &b, v, b.p);
 }
+
+/* Loops
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 struct fold {
     struct val state;
-    const struct path *path;
-    bool any; /* this round gave an output */
-    struct binding *b;
+    bool any;   /* this round gave an output */
+    bool again; /* jq takes the input out for the first initial value: later ones see null */
 };
-
-/* A path that outlives the frames it was made in. */
-static const struct path *keep_path(struct ev *c, const struct path *p)
-{
-    if (!p || p == &path_root || p == &path_none)
-        return p;
-    struct path *copy = heap_alloc(c->heap, sizeof(*copy));
-    if (!copy)
-        return &path_none;
-    copy->key = p->key;
-    copy->up = keep_path(c, p->up);
-    return copy;
-}
 
 static int reduce_update(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct fold *f = arg;
+    (void)p;
     f->state = v;
-    f->path = keep_path(c, p);
     f->any = true;
     return ev_step(c);
 }
@@ -160,77 +152,63 @@ static bool scalar_state(struct val v)
     return v.kind <= VAL_TRUE || (v.kind == VAL_NUMBER && v.rep == REP_PLAIN);
 }
 
-static int reduce_body(struct ev *c, struct binding *b)
+static int reduce_body(struct ev *c, struct binding *b, const struct path *p)
 {
     struct fold *f = b->more;
     struct val before = f->state;
-    const struct path *path_before = f->path;
-    bool scalar = scalar_state(before) && !b->p;
+    bool scalar = scalar_state(before);
     uint32_t epoch = c->heap->epoch;
     struct heap_mark mark = heap_mark(c->heap);
     if (scalar)
         c->heap->epoch = ++c->heap->last_epoch;
     f->any = false;
-    int rc = eval(c, b->n->c, b->inner, before, path_before, reduce_update, f);
-    if (!rc && !f->any) {
+    int rc = eval(c, b->n->c, b->inner, before, p, reduce_update, f);
+    if (!rc && !f->any)
         f->state = VNULL;
-        f->path = path_of_value(f->path, b->in, VNULL);
-    }
     c->heap->epoch = epoch;
     if (!rc && scalar && scalar_state(f->state))
         heap_release(c->heap, mark);
     return rc;
 }
 
-static int fold_source(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding b = *(struct binding *)arg;
-    (void)p;
-    return bind_value(c, &b, v);
-}
-
-static int reduce_init(struct ev *c, void *arg, struct val v, const struct path *p)
-{
-    struct binding *b = arg, inner = *b;
-    struct fold f = {.state = v, .path = p};
-    inner.body = reduce_body;
-    inner.more = &f;
-    int rc = eval(c, b->n->a, b->outer, b->in, NULL, fold_source, &inner);
-    return rc ? rc : ev_emit(c, b->out, b->arg, f.state, f.path);
-}
-
 static int foreach_update(struct ev *c, void *arg, struct val v, const struct path *p)
 {
-    struct fold *f = arg;
-    struct binding *b = f->b;
+    struct binding *b = arg;
+    struct fold *f = b->more;
     f->state = v;
-    f->path = keep_path(c, p);
     f->any = true;
     if (!b->n->d)
         return ev_emit(c, b->out, b->arg, v, p);
     return eval(c, b->n->d, b->inner, v, p, b->out, b->arg);
 }
 
-static int foreach_body(struct ev *c, struct binding *b)
+static int foreach_body(struct ev *c, struct binding *b, const struct path *p)
 {
     struct fold *f = b->more;
-    struct binding *before = f->b;
-    f->b = b;
     f->any = false;
-    int rc = eval(c, b->n->c, b->inner, f->state, f->path, foreach_update, f);
-    f->b = before;
+    int rc = eval(c, b->n->c, b->inner, f->state, p, foreach_update, b);
     if (!rc && !f->any)
         f->state = VNULL; /* jq takes the state out for the round: an update without output leaves null */
     return rc;
 }
 
-static int foreach_init(struct ev *c, void *arg, struct val v, const struct path *p)
+static int fold_source(struct ev *c, void *arg, struct val v, const struct path *p)
+{
+    struct binding b = *(struct binding *)arg;
+    return bind_value(c, &b, v, p);
+}
+
+/* One initial value: the rounds start from its path, and so does what comes after them. */
+static int fold_init(struct ev *c, void *arg, struct val v, const struct path *p)
 {
     struct binding *b = arg, inner = *b;
-    struct fold f = {.state = v, .path = p};
-    inner.body = foreach_body;
+    struct fold *outer = b->more, f = {.state = v};
+    struct val in = outer->again ? VNULL : b->in;
+    outer->again = true;
     inner.more = &f;
-    return eval(c, b->n->a, b->outer, b->in, NULL, fold_source, &inner);
+    inner.in = in;
+    int rc = eval(c, b->n->a, b->outer, in, p, fold_source, &inner);
+    return rc || b->n->kind == N_FOREACH ? rc : ev_emit(c, b->out, b->arg, f.state, p);
 }
 
 static struct binding binding_of(const struct node *n, const struct env *env, struct val in,
@@ -250,12 +228,18 @@ int eval_reduce(struct ev *c, const struct node *n, const struct env *env, struc
                 const struct path *p, emit_fn out, void *arg)
 {
     struct binding b = binding_of(n, env, in, p, out, arg);
-    return eval(c, n->b, env, in, p, reduce_init, &b);
+    struct fold f = {.again = false};
+    b.body = reduce_body;
+    b.more = &f;
+    return eval(c, n->b, env, in, p, fold_init, &b);
 }
 
 int eval_foreach(struct ev *c, const struct node *n, const struct env *env, struct val in,
                  const struct path *p, emit_fn out, void *arg)
 {
     struct binding b = binding_of(n, env, in, p, out, arg);
-    return eval(c, n->b, env, in, p, foreach_init, &b);
+    struct fold f = {.again = false};
+    b.body = foreach_body;
+    b.more = &f;
+    return eval(c, n->b, env, in, p, fold_init, &b);
 }

@@ -5,12 +5,6 @@
 
 #define VARS_LOCAL 6
 
-/* Values that are no path: but null found at null, and alike booleans, count as the value at the path. */
-static inline const struct path *path_of_value(const struct path *p, struct val in, struct val v)
-{
-    return !p ? NULL : v.kind <= VAL_TRUE && v.kind == in.kind ? p : &path_none;
-}
-
 int eval_as(struct ev *c, const struct node *n, const struct env *env, struct val in, const struct path *p,
             emit_fn out, void *arg);
 int eval_reduce(struct ev *c, const struct node *n, const struct env *env, struct val in,

@@ -80,11 +80,13 @@ static int repeat_string(struct ev *c, struct val s, double times, struct val *r
         *ret = VNULL;
         return EV_OK;
     }
-    size_t n = times >= 1e9 ? 1000000000 : (size_t)times;
+    size_t n = times >= INT_MAX ? INT_MAX : (size_t)times;
     if (!s.n || !n) {
         *ret = val_strn("", 0);
         return EV_OK;
     }
+    if (n >= INT_MAX / s.n)
+        return ev_error(c, "Repeat string result too long");
     if (n > UINT32_MAX / s.n || n * s.n > c->heap->limit) {
         c->heap->full = true;
         *ret = VNULL;
