@@ -204,6 +204,20 @@ static void assignment(void **state)
         {"[paths]", "{\"a\":[1]}", "[[\"a\"],[\"a\",0]]"},
         {"path(.a // .b)", "null", "[\"b\"]"},
         {"path(first(.a, .b))", "null", "[\"a\"]"},
+        /* a value is a path when it is the very one that the path found */
+        {"[path(3.5 | null)], [path(true | null)], [path(1 | null | .a)]", "null", "[[]] [[]] [[\"a\"]]"},
+        {"[path(.a | . as $x | 1 | $x | .[0])], [path(.a | (. + null) | .[0])]", "{\"a\":[1]}",
+         "[[\"a\",0]] [[\"a\",0]]"},
+        {"[path(foreach (.c, .d) as $x (0; 1; $x))], [path(.c | try error(.) catch .)]", "{\"c\":1,\"d\":2}",
+         "[[\"c\"],[\"d\"]] [[\"c\"]]"},
+        {"path({} | getpath([\"a\"]))", "{\"a\":1}", "!Invalid path expression with result {}"},
+        {"path(reduce (1, 2) as $x (.; .a))", "{\"a\":{}}", "!Invalid path expression with result {}"},
+        {"path(.a as [$x] | .b)", "{\"a\":[1]}",
+         "!Invalid path expression near attempt to access element 0 of [1]"},
+        /* what comes behind ?// counts, and so does a break; later initial values see null */
+        {"[first([1] as [$a] ?// $a | $a)]", "null", "[1,[1]]"},
+        {"([1] as [$a] ?// $a | $a) | if type == \"number\" then error(\"x\") else . end", "null", "[1]"},
+        {"reduce . as $x ((0, 10); . + $x)", "5", "5 10"},
         {"try path(.a | tostring) catch .", "null", "\"Invalid path expression with result \\\"null\\\"\""},
         {"getpath([\"a\",0]), setpath([\"a\"]; 1), delpaths([[\"a\"]])", "{\"a\":[7]}", "7 {\"a\":1} {}"},
         {"pick(.a.b, .c[1])", "{\"a\":{\"b\":1,\"x\":2},\"c\":[1,2,3]}", "{\"a\":{\"b\":1},\"c\":[null,2]}"},
@@ -240,7 +254,11 @@ static void containers(void **state)
         {"[range(0; 10; 3)], [range(5; 0; -2)]", "null", "[0,3,6,9] [5,3,1]"},
         {"[.[] | scalars], [.[] | iterables]", "[1,[2],\"a\"]", "[1,\"a\"] [[2]]"},
         {"tojson | fromjson", "{\"a\":[1.0,\"x\"]}", "{\"a\":[1.0,\"x\"]}"},
-        {"fromjson", "\"[1,2\"", "!Unfinished JSON term (while parsing '[1,2')"},
+        {"fromjson", "\"[1,2\"", "!Unfinished JSON term at EOF at line 1, column 4 (while parsing '[1,2')"},
+        {"fromjson", "\"{'a':1}\"",
+         "!Invalid string literal; expected \", but got ' at line 1, column 5 (while parsing '{'a':1}')"},
+        {"fromjson", "\"[1,\\n2,]\"", "!Expected another array element at line 2, column 3 (while parsing '[1,\n2,]')"},
+        {"try fromjson catch .[:34]", "\"\\\"\\t\\\"\"", "\"Invalid string: control characters\""},
     };
     (void)state;
     CHECK(cases);
