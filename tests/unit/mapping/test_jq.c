@@ -211,7 +211,8 @@ static void assignment(void **state)
         {"[path(foreach (.c, .d) as $x (0; 1; $x))], [path(.c | try error(.) catch .)]", "{\"c\":1,\"d\":2}",
          "[[\"c\"],[\"d\"]] [[\"c\"]]"},
         {"path({} | getpath([\"a\"]))", "{\"a\":1}", "!Invalid path expression with result {}"},
-        {"path(reduce (1, 2) as $x (.; .a))", "{\"a\":{}}", "!Invalid path expression with result {}"},
+        {"path(reduce (1, 2) as $x (.; .a))", "{\"a\":{}}",
+         "!Invalid path expression near attempt to access element \"a\" of {}"},
         {"path(.a as [$x] | .b)", "{\"a\":[1]}",
          "!Invalid path expression near attempt to access element 0 of [1]"},
         /* what comes behind ?// counts, and so does a break; later initial values see null */
