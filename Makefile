@@ -136,7 +136,7 @@ check: ## everything again under AddressSanitizer and UndefinedBehaviorSanitizer
 F ?= all
 S ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIBS := script sync port mapping config store json io base
+FUZZ_LIBS := script catalog sync port mapping config store json io base
 .PHONY: fuzz
 fuzz: ## F=name S=seconds: one fuzz target from its corpus; F=all: each of them
 	@command -v clang >/dev/null || { echo 'fuzz: needs clang: apt-get install clang'; exit 1; }

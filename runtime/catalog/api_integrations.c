@@ -1,7 +1,9 @@
 /* Integrations over HTTP: E-4 to E-11. The document is kept as it was given (P-70, P-71); ids, instants, resync state
  * and the newest resync request are columns. */
+#include "catalog/history.h"
 #include "catalog/integration.h"
 #include "catalog/routes.h"
+#include "catalog/webhook.h"
 
 #include <string.h>
 
@@ -256,8 +258,9 @@ int api_integration_post(struct work *w)
     }
     if (integration_create(w, in, client, core_now(w->k)) < 0)
         return -1;
+    number = q_last_id(w->k);
     w->status = 201;
-    return answer(w, q_last_id(w->k));
+    return webhook_note(w, number) < 0 ? -1 : answer(w, number);
 }
 
 int integration_request(struct work *w, int64_t id)
@@ -270,8 +273,10 @@ int integration_request(struct work *w, int64_t id)
     /* Printed with milliseconds: that far apart at least. */
     if (now / 1000 <= last / 1000)
         now = (last / 1000 + 1) * 1000;
-    return q_exec(w->k, &w->r, "UPDATE integration SET request = ?2, request_at = ?3 WHERE id = ?1", "iti", id,
-                  str_of(request), now);
+    if (q_exec(w->k, &w->r, "UPDATE integration SET request = ?2, request_at = ?3 WHERE id = ?1", "iti", id,
+               str_of(request), now) < 0)
+        return -1;
+    return webhook_note(w, id);
 }
 
 /* `spec` merges one level down, every other member replaces (P-77). */
@@ -372,7 +377,8 @@ int api_integration_delete(struct work *w)
         q_exec(w->k, &w->r, "DELETE FROM example WHERE integration = ?", "i", id) < 0 ||
         q_exec(w->k, &w->r, "DELETE FROM record WHERE integration = ?", "i", id) < 0 ||
         q_exec(w->k, &w->r, "DELETE FROM metric WHERE integration = ?", "i", id) < 0 ||
-        q_exec(w->k, &w->r, "DELETE FROM heartbeat WHERE integration = ?", "i", id) < 0)
+        q_exec(w->k, &w->r, "DELETE FROM heartbeat WHERE integration = ?", "i", id) < 0 ||
+        q_exec(w->k, &w->r, "DELETE FROM resync WHERE integration = ?", "i", id) < 0)
         return -1;
     return work_ok(w);
 }
@@ -431,6 +437,8 @@ int api_resync_state(struct work *w)
                 buf_str(&state), now);
     buf_done(&state);
     json_unref(old);
+    if (rc == 0)
+        rc = history_note(w, id, json_str(json_get_c(in, "status")));
     return rc < 0 ? -1 : answer(w, id);
 }
 

@@ -61,12 +61,24 @@ static int read_options(struct catalog *c, const struct catalog_opts *o, int *re
     c->core.strict = o->strict;
     c->core.strict_bulk = o->strict_bulk;
     c->core.strict_teams = o->strict_teams;
+    c->core.keep_raw = o->keep_raw;
+    c->core.migration_delay_us = (int64_t)o->migration_delay_ms * 1000;
+    c->no_page = o->no_page;
+    c->id_seed = o->id_seed;
+    if (c->id_seed)
+        random_seed(c->id_seed);
     if (o->rate_limit) {
         struct str period, limit = str_split(str_of(o->rate_limit), '/', &period);
         if (!str_int64(limit, &c->rate.limit) || !str_int64(period, &c->rate.period_s) || c->rate.limit < 1 ||
             c->rate.period_s < 1)
             return ERR(e, ERR_INVAL, "rate limit \"%s\": expected N/SECONDS, for instance 10000/300", o->rate_limit);
     }
+    static const char *const scopes[] = {"org", "client"};
+    int scope = one_of(o->rate_limit_scope, scopes, 2, "rate limit scope", 0, e);
+    if (scope < 0)
+        return ERR_INVAL;
+    if (scope == 1)
+        c->rate.clients = strmap_new(free);
     size_t n = 0;
     while (o->clients && o->clients[n])
         n++;
@@ -206,6 +218,7 @@ static void release(struct catalog *c)
     db_close(c->core.db);
     rest_drop_all(c);
     http_server_free(c->server);
+    http_client_free(c->webhooks);
     core_done(&c->core);
     tokens_free(c->tokens);
     journal_free(c->journal);
@@ -213,6 +226,9 @@ static void release(struct catalog *c)
     for (size_t i = 0; c->clients && c->clients[i]; i++)
         free(c->clients[i]);
     free(c->clients);
+    strmap_free(c->rate.clients);
+    if (c->id_seed)
+        random_seed(0);
     free(c->file);
     free(c->host);
     free(c->public_url);
@@ -312,6 +328,7 @@ void catalog_stop(struct catalog *c)
     bool late = false;
     c->stopping = true;
     http_server_quiesce(c->server);
+    wait_end(c);
     struct timer *limit = timer_start(c->loop, STOP_MS, 0, out_of_time, &late);
     while (c->running && !late)
         loop_turn(c->loop, true);

@@ -34,7 +34,12 @@ struct catalog_opts {
     const char *journal_bodies;   /* "off" (default), "errors", "all" */
     unsigned long fault_seed;     /* 0: none */
     const char *rate_limit;       /* "N/SECONDS"; NULL: none */
+    const char *rate_limit_scope; /* "org" (default) or "client" */
     bool strict, strict_bulk, strict_teams;
+    unsigned long id_seed;        /* ids that repeat from run to run; 0: random */
+    int migration_delay_ms;       /* so long a migration is RUNNING (port-api P-111) */
+    bool keep_raw;                /* bodies of raw data too, not only their sizes */
+    bool no_page;                 /* no web page */
     const char *admin_token;      /* the control routes then demand it in x-admin-token */
     const char *organization_id;  /* of a new file */
     const char *const *feature_flags; /* NULL ends; NULL: as stored */

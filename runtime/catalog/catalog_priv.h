@@ -17,12 +17,19 @@ struct catalog {
     struct journal *journal;
     struct faults *faults;
     struct work *running; /* requests not answered yet */
+    struct work *parked;  /* those of them that wait for something to happen (wait.c) */
+    struct http_client *webhooks; /* made when the first one is sent */
     unsigned in_flight;
     uint64_t started_ms;
-    bool stopping, fixed_auth, no_control;
+    bool stopping, fixed_auth, no_control, no_page;
+    uint64_t id_seed;
     int64_t token_ttl_s;
     struct {
-        int64_t limit, period_s, used, window_us; /* limit 0: none; window_us: when the window began */
+        int64_t limit, period_s; /* limit 0: none */
+        struct rate_window {
+            int64_t used, since_us;
+        } all;
+        struct strmap *clients; /* -> struct rate_window; NULL: all count together */
     } rate;
     char *file, *host, *public_url, *url, *admin_token;
     char **clients; /* ID:SECRET */
@@ -34,5 +41,14 @@ void rest_handle(void *catalog, struct http_call *call);
 size_t rest_body_limit(void *catalog, const char *method, struct str path);
 /* A request whose `now` function answered WORK_WAITS has what it waited for. */
 void rest_go_on(struct work *w);
+/* The answer of a waiting request is written, or its refusal in w->r. */
+void rest_answer(struct work *w);
+void rest_refuse(struct work *w);
 /* Ends waits and answers what is still running with RST; after db_close. */
 void rest_drop_all(struct catalog *c);
+
+/* wait.c */
+void wait_park(struct work *w);
+void wait_forget(struct work *w); /* if it was parked */
+void wait_wake(struct catalog *c, const struct route *route);
+void wait_end(struct catalog *c); /* the server stops: all are refused */

@@ -105,7 +105,8 @@ enum scope {
     SCOPE_INTEGRATIONS = 4,
     SCOPE_JOURNAL = 8,
     SCOPE_FAULTS = 16,
-    SCOPE_TOKENS = 32
+    SCOPE_TOKENS = 32,
+    SCOPE_ALL = 63
 };
 
 static int read_scope(struct work *w, int *ret)
@@ -113,7 +114,7 @@ static int read_scope(struct work *w, int *ret)
     static const struct {
         const char *name;
         int scope;
-    } scopes[] = {{"all", 63},
+    } scopes[] = {{"all", SCOPE_ALL},
                   {"entities", SCOPE_ENTITIES},
                   {"catalog", SCOPE_ENTITIES | SCOPE_CATALOG},
                   {"integrations", SCOPE_INTEGRATIONS},
@@ -138,6 +139,8 @@ int control_reset_now(struct work *w)
     int scope;
     if (read_scope(w, &scope) < 0)
         return -1;
+    if (scope == SCOPE_ALL && w->c->id_seed)
+        random_seed(w->c->id_seed); /* P-218: what follows gets the ids it would get in a new file */
     if (scope & SCOPE_JOURNAL)
         journal_clear(w->c->journal);
     if (scope & SCOPE_FAULTS)
@@ -160,7 +163,9 @@ static int clear(struct work *w, int scope)
     if ((scope & SCOPE_INTEGRATIONS) &&
         (q_exec(w->k, &w->r, "DELETE FROM integration", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM cursor", "") < 0 ||
          q_exec(w->k, &w->r, "DELETE FROM example", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM record", "") < 0 ||
-         q_exec(w->k, &w->r, "DELETE FROM metric", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM heartbeat", "") < 0 ||
+         q_exec(w->k, &w->r, "DELETE FROM run", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM run_log", "") < 0 ||
+         q_exec(w->k, &w->r, "DELETE FROM lifecycle", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM raw", "") < 0 ||
+         q_exec(w->k, &w->r, "DELETE FROM resync", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM metric", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM heartbeat", "") < 0 ||
          q_exec(w->k, &w->r, "DELETE FROM changes", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM change", "") < 0))
         return -1;
     if ((scope & SCOPE_TOKENS) && q_exec(w->k, &w->r, "UPDATE token SET revoked = 1", "") < 0)

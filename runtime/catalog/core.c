@@ -342,12 +342,32 @@ int meta_put(struct core *k, const char *key, struct str value, struct refusal *
     return q_exec(k, r, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", "tt", str_of(key), value);
 }
 
+static atomic_uint_fast64_t id_state; /* 0: ids are random */
+
+void random_seed(uint64_t seed) { atomic_store(&id_state, seed); }
+
+/* splitmix64 over a shared counter: any thread, and never the same value twice. */
+static bool seeded_bytes(unsigned char *out, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        if (!atomic_load(&id_state))
+            return false;
+        uint64_t z = atomic_fetch_add(&id_state, UINT64_C(0x9e3779b97f4a7c15));
+        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+        z ^= z >> 31;
+        memcpy(out + i, &z, n - i < 8 ? n - i : 8);
+    }
+    return true;
+}
+
 void random_id(char *out, size_t n)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     unsigned char raw[64];
     for (size_t i = 0; i < n; i++) {
-        if (i % sizeof(raw) == 0 && RAND_bytes(raw, sizeof(raw)) != 1)
+        size_t block = n - i < sizeof(raw) ? n - i : sizeof(raw);
+        if (i % sizeof(raw) == 0 && !seeded_bytes(raw, block) && RAND_bytes(raw, (int)block) != 1)
             abort();
         out[i] = letters[raw[i % sizeof(raw)] % 62];
     }

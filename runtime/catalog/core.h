@@ -48,6 +48,8 @@ struct core {
     struct db *db;
     struct sqlite3 *h;
     enum unknown_mode unknown;
+    bool keep_raw;             /* bodies of E-20 */
+    int64_t migration_delay_us; /* P-111 */
     bool strict, strict_bulk, strict_teams; /* port-api P-100, P-156, P-138 */
     atomic_bool stale;         /* a commit failed: what is cached may never have been stored */
     atomic_int_fast64_t clock; /* CLOCK_* below: offset in microseconds, or a fixed instant */
@@ -94,7 +96,9 @@ int dict_each(struct core *k, struct dict *d, void (*fn)(void *arg, int64_t id, 
 int meta_get(struct core *k, const char *key, struct buf *out, struct refusal *r);
 int meta_put(struct core *k, const char *key, struct str value, struct refusal *r);
 
-/* `n` random letters and digits into out (n + 1 bytes). */
+/* `n` random letters and digits into out (n + 1 bytes). Any thread. */
 void random_id(char *out, size_t n);
+/* From now on the ids of this process follow from `seed`, for runs that must repeat (P-218); 0: random again. */
+void random_seed(uint64_t seed);
 struct jw;
 void jw_instant(struct jw *w, int64_t wall_us);

@@ -344,6 +344,17 @@ int journal_write(struct journal *j, struct work *w)
     return 0;
 }
 
+int journal_matching(struct journal *j, struct work *w, size_t *ret)
+{
+    struct filter f;
+    if (read_filter(w, &f) < 0)
+        return -1;
+    *ret = 0;
+    for (size_t i = 0; i < j->cap; i++)
+        *ret += passes(j, &j->ring[i], &f);
+    return 0;
+}
+
 /* Summary ------------------------------------------------------------------------------------------------------- */
 
 struct group {

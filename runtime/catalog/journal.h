@@ -18,6 +18,8 @@ void journal_clear(struct journal *j);
 size_t journal_count(const struct journal *j);
 /* Filters and order from the query of `w` (P-225); -1 refused. */
 int journal_write(struct journal *j, struct work *w);
+/* How many entries the filters let through, without `limit`; -1 refused. */
+int journal_matching(struct journal *j, struct work *w, size_t *ret);
 int journal_summary(struct journal *j, struct work *w);
 
 /* One entry as a page shows it; texts borrowed until the next request. */

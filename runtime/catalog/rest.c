@@ -12,6 +12,7 @@
 #include "catalog/catalog_priv.h"
 #include "catalog/drip.h"
 #include "catalog/past.h"
+#include "catalog/webhook.h"
 #include "catalog/changes.h"
 #include "catalog/page/page.h"
 
@@ -26,6 +27,8 @@ size_t rest_body_limit(void *catalog, const char *method, struct str path)
     bool ingest = str_starts(path, STR("/logs/integration/")) || str_ends(path, STR("/examples")) ||
                   str_ends(path, STR("/syncMetrics")) || str_ends(path, STR("/heartbeat")) ||
                   (path.n && memmem(path.p, path.n, "/syncMetrics/resync/", 20));
+    if (str_starts(path, STR("/ingest/integration/")))
+        return (size_t)128 << 20;
     return control || ingest ? (size_t)16 << 20 : (size_t)1 << 20;
 }
 
@@ -46,6 +49,7 @@ static void unlink_work(struct work *w)
 static void work_free(struct work *w)
 {
     unlink_work(w);
+    wait_forget(w);
     timer_stop(w->timer);
     if (w->evaluation)
         w->c->evaluator->cancel(w->c->evaluator->arg, w->evaluation);
@@ -63,8 +67,11 @@ static void record(struct work *w, int status)
 {
     bool committed = w->route && (w->route->flags & ROUTE_WRITES) && w->status && w->status < 300 && w->job.run &&
                      !w->job.err.code && !w->r.status;
-    if (journaled(w))
-        journal_finish(w->c->journal, w, status, committed, core_now(w->k));
+    if (!journaled(w))
+        return;
+    journal_finish(w->c->journal, w, status, committed, core_now(w->k));
+    if (w->c->parked)
+        wait_wake(w->c, w->route);
 }
 
 /* Faults of the answer on its way out. True: it is on its way. */
@@ -225,6 +232,13 @@ static void done(struct db_job *job)
         atomic_store(&w->k->stale, true);
         refuse(&w->r, 500, "internal_error", "%s", job->err.msg);
     }
+    if (w->unmet && !w->r.status) {
+        w->unmet = false;
+        wait_park(w);
+        return;
+    }
+    if (w->webhook && !w->r.status)
+        webhook_send(w);
     if (w->r.status)
         write_refusal(w);
     else if (w->out.failed)
@@ -242,6 +256,9 @@ static void submit(struct work *w)
 }
 
 void rest_go_on(struct work *w) { submit(w); }
+
+void rest_answer(struct work *w) { answered(w); }
+void rest_refuse(struct work *w) { reply_refusal(w); }
 
 /* Before the work ----------------------------------------------------------------------------------------------- */
 
@@ -306,22 +323,35 @@ static void add_number(struct work *w, const char *name, int64_t n)
             (struct http_header){str_of(name), str_of(arena_printf(w->a, "%lld", (long long)n))};
 }
 
-/* One counter for the whole server (P-40 to P-42). False: over the limit, and answered. */
+/* The counter of this request's client, or of the whole server (P-41). */
+static struct rate_window *window_of(struct work *w)
+{
+    struct catalog *c = w->c;
+    if (!c->rate.clients || !w->client.p)
+        return &c->rate.all;
+    struct rate_window *x = strmap_get(c->rate.clients, w->client);
+    if (!x) {
+        x = xcalloc(1, sizeof(*x));
+        strmap_put(c->rate.clients, w->client, x);
+    }
+    return x;
+}
+
+/* P-40 to P-42. False: over the limit, and answered. */
 static bool within_rate(struct work *w)
 {
     struct catalog *c = w->c;
     int64_t now = core_now(w->k), period_us = c->rate.period_s * 1000000;
     if (!c->rate.limit)
         return true;
-    if (now - c->rate.window_us >= period_us || now < c->rate.window_us) {
-        c->rate.window_us = now;
-        c->rate.used = 0;
-    }
-    bool ok = c->rate.used < c->rate.limit;
-    c->rate.used += ok;
-    int64_t end_s = (c->rate.window_us + period_us + 999999) / 1000000, wait_s = end_s - now / 1000000;
+    struct rate_window *x = window_of(w);
+    if (now - x->since_us >= period_us || now < x->since_us)
+        *x = (struct rate_window){.since_us = now};
+    bool ok = x->used < c->rate.limit;
+    x->used += ok;
+    int64_t end_s = (x->since_us + period_us + 999999) / 1000000, wait_s = end_s - now / 1000000;
     add_number(w, "x-ratelimit-limit", c->rate.limit);
-    add_number(w, "x-ratelimit-remaining", c->rate.limit - c->rate.used);
+    add_number(w, "x-ratelimit-remaining", c->rate.limit - x->used);
     add_number(w, "x-ratelimit-period", c->rate.period_s);
     add_number(w, "x-ratelimit-reset", end_s);
     if (ok)
@@ -362,7 +392,10 @@ static bool loopback_name(struct str host)
         struct str port;
         name = str_split(host, ':', &port);
     }
-    return str_ieq(name, STR("localhost")) || str_is(name, "::1") || str_starts(name, STR("127."));
+    bool number = true; /* 127.0.0.1.example.org is a name like any other */
+    for (size_t i = 0; i < name.n; i++)
+        number &= name.p[i] == '.' || (name.p[i] >= '0' && name.p[i] <= '9');
+    return str_ieq(name, STR("localhost")) || str_is(name, "::1") || (number && str_starts(name, STR("127.")));
 }
 
 /* Scheme and slashes off: what remains is host[:port]. */
@@ -372,6 +405,21 @@ static struct str origin_host(struct str origin)
     return at ? (struct str){at + 3, origin.n - (size_t)(at + 3 - origin.p)} : origin;
 }
 
+/* A page of some web site may have its own name point here: such a request names a host that is not ours. Whoever listens
+ * to the outside has said who may come in. */
+static bool host_allowed(struct work *w)
+{
+    struct str host = http_call_header(w->call, STR("Host"));
+    bool outside = !loopback_name(str_of(w->c->host));
+    bool own = w->c->public_url && str_eq(host, origin_host(str_of(w->c->public_url)));
+    if (!host.p || outside || own || loopback_name(host))
+        return true;
+    refuse(&w->r, 403, "forbidden",
+           "This server answers to loopback names only, not to Host \"%.*s\": start it with --public-url for others",
+           STR_FMT(host));
+    return false;
+}
+
 static bool control_allowed(struct work *w)
 {
     struct str host = http_call_header(w->call, STR("Host")), origin = http_call_header(w->call, STR("Origin"));
@@ -379,12 +427,6 @@ static bool control_allowed(struct work *w)
     struct str admin = http_call_header(w->call, STR("x-admin-token"));
     if (w->c->admin_token && !str_is(admin, w->c->admin_token)) {
         refuse(&w->r, 403, "forbidden", "The control routes need the admin token in the header x-admin-token");
-        return false;
-    }
-    bool own = w->c->admin_token || (w->c->public_url && str_eq(host, origin_host(str_of(w->c->public_url))));
-    if (host.p && !own && !loopback_name(host)) {
-        refuse(&w->r, 403, "forbidden", "The control routes answer to loopback names only, not to Host \"%.*s\"",
-               STR_FMT(host));
         return false;
     }
     if (str_is(site, "cross-site") || (origin.p && !str_eq(origin_host(origin), host))) {
@@ -447,11 +489,11 @@ void rest_handle(void *catalog, struct http_call *call)
     bool control = path.n >= 7 && !memcmp(path.p, "/_local", 7) && (path.n == 7 || path.p[7] == '/');
     if (control || page) {
         w->base_url = base_url(w);
-        if (c->no_control)
+        if (c->no_control || (page && c->no_page))
             w->route = NULL, allow = STR_NULL;
         if (!w->route)
             refuse_route(w, allow);
-        else if (!control_allowed(w))
+        else if (!host_allowed(w) || !control_allowed(w))
             reply_refusal(w);
         else
             go(w);
@@ -464,7 +506,9 @@ void rest_handle(void *catalog, struct http_call *call)
     w->base_url = base_url(w);
     w->eff.want_keys = journal_keeps(c->journal) != BODIES_OFF;
     journal_begin(c->journal, w);
-    if (!w->route)
+    if (!host_allowed(w))
+        reply_refusal(w);
+    else if (!w->route)
         refuse_route(w, allow);
     else if (c->stopping)
         refuse(&w->r, 503, "service_unavailable", "the server is shutting down"), reply_refusal(w);

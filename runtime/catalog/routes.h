@@ -58,6 +58,36 @@ int api_kafka(struct work *w);
 int api_document_post(struct work *w);
 int api_documents_get(struct work *w);
 int api_document_delete(struct work *w);
+/* api_runs.c */
+int api_actions_claim(struct work *w);
+int api_actions_ack(struct work *w);
+int api_action_runs_get(struct work *w);
+int api_action_run_get(struct work *w);
+int api_action_run_patch(struct work *w);
+int api_action_log_post(struct work *w);
+int api_action_logs_get(struct work *w);
+int api_nodes_claim(struct work *w);
+int api_nodes_ack(struct work *w);
+int api_node_runs_get(struct work *w);
+int api_node_run_patch(struct work *w);
+int api_node_log_post(struct work *w);
+int control_action_run(struct work *w);
+int control_node_run(struct work *w);
+int runs_seed(struct work *w, struct json list, bool workflow); /* what POST /_local/seed brings */
+/* api_lake.c */
+int api_raw_post(struct work *w);
+int api_lifecycle_post(struct work *w);
+int api_lifecycle_part_post(struct work *w);
+int api_lifecycle_get(struct work *w);
+int api_probe_patch(struct work *w);
+int control_abort(struct work *w);
+int control_raw(struct work *w);
+int control_probes(struct work *w);
+/* history.c */
+int control_resyncs(struct work *w);
+/* wait.c */
+int control_wait_now(struct work *w);
+int control_wait(struct work *w);
 /* control.c */
 int control_health_now(struct work *w);
 int control_state_now(struct work *w);

@@ -51,6 +51,23 @@ const char *const catalog_migrations[] = {
     "  keys INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE TABLE change (event TEXT NOT NULL, position INTEGER NOT NULL, what INTEGER NOT NULL, blueprint TEXT NOT NULL,"
     "  identifier TEXT NOT NULL, PRIMARY KEY (event, position)) WITHOUT ROWID;",
+    "CREATE TABLE run (id INTEGER PRIMARY KEY AUTOINCREMENT, workflow INTEGER NOT NULL, identifier TEXT NOT NULL,"
+    "  installation TEXT NOT NULL, selector TEXT, external TEXT, acked INTEGER NOT NULL DEFAULT 0,"
+    "  ended INTEGER NOT NULL DEFAULT 0, hidden_until INTEGER NOT NULL DEFAULT 0, doc TEXT NOT NULL,"
+    "  UNIQUE (workflow, identifier));"
+    "CREATE INDEX run_pending ON run (workflow, installation) WHERE NOT ended AND NOT acked;"
+    "CREATE INDEX run_external ON run (external) WHERE external IS NOT NULL;"
+    "CREATE TABLE run_log (id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, doc TEXT NOT NULL);"
+    "CREATE INDEX run_log_run ON run_log (run);"
+    "CREATE TABLE lifecycle (event TEXT NOT NULL, part TEXT NOT NULL, status TEXT NOT NULL, doc TEXT NOT NULL,"
+    "  updated_at INTEGER NOT NULL, aborted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (event, part)) WITHOUT ROWID;"
+    "CREATE TABLE raw (id INTEGER PRIMARY KEY AUTOINCREMENT, integration INTEGER NOT NULL, sync TEXT NOT NULL,"
+    "  kind TEXT NOT NULL, event TEXT, at INTEGER NOT NULL, entries INTEGER NOT NULL, items INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL, body TEXT);"
+    "CREATE INDEX raw_sync ON raw (sync, event);"
+    "CREATE TABLE resync (id INTEGER PRIMARY KEY AUTOINCREMENT, integration INTEGER NOT NULL, started_at INTEGER NOT NULL,"
+    "  ended_at INTEGER, status TEXT NOT NULL);"
+    "CREATE INDEX resync_integration ON resync (integration);",
     NULL,
 };
 

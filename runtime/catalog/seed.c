@@ -141,7 +141,8 @@ int control_seed(struct work *w)
     if (!client || seed_organization(w, json_get_c(in, "organization")) < 0 ||
         seed_blueprints(w, json_get_c(in, "blueprints"), client) < 0 ||
         seed_entities(w, json_get_c(in, "entities"), !validate.v || json_is_true(validate), client, &n) < 0 ||
-        seed_integrations(w, json_get_c(in, "integrations"), client) < 0)
+        seed_integrations(w, json_get_c(in, "integrations"), client) < 0 ||
+        runs_seed(w, json_get_c(in, "actionRuns"), false) < 0 || runs_seed(w, json_get_c(in, "nodeRuns"), true) < 0)
         return -1;
     struct jw jw = work_begin(w);
     jw_key_c(&jw, "blueprints");

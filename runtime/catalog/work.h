@@ -67,6 +67,9 @@ struct work {
     bool refused;
     bool undo;            /* a refusal must roll back what was written before it */
     struct effects eff;
+    bool unmet;           /* what GET /_local/wait waits for has not come yet */
+    const char *webhook;  /* to be told of a resync request, once it is stored */
+    struct str webhook_for;
     int64_t lag_us;       /* the answer comes from the state so long ago (past.h); 0: from now */
     struct str resync; /* changes.h */
     struct noted *noted, *last_noted;
@@ -81,6 +84,9 @@ struct work {
     uint64_t started_ns, seq;
     unsigned in_flight;
     struct timer *timer;
+    struct work *next_parked;
+    bool parked;
+    int64_t wait_ms;             /* of GET /_local/wait */
     struct fault *delay, *act; /* faults that matched: a latency, and one other (faults.h) */
     unsigned delay_ms;
     size_t counts[3];            /* tokens, faults, journal entries, for the control API */

@@ -19,9 +19,9 @@ enum flag_kind { FLAG_TEXT, FLAG_NUMBER, FLAG_LIST, FLAG_SWITCH };
 
 struct flags {
     const char *listen, *db, *public_url, *auth, *unknown, *journal_bodies, *durability, *seed, *admin_token, *org_id,
-        *latency, *rate_limit;
-    long token_ttl, journal, fault_seed;
-    bool no_control, strict, strict_bulk, strict_teams;
+        *latency, *rate_limit, *rate_limit_scope;
+    long token_ttl, journal, fault_seed, id_seed, migration_delay;
+    bool no_control, no_page, keep_raw, strict, strict_bulk, strict_teams;
     const char *clients[LIST_MAX + 1], *faults[LIST_MAX + 2], *feature_flags[LIST_MAX + 1];
     size_t nclients, nfaults, nfeature_flags;
 };
@@ -44,6 +44,7 @@ static const struct flag {
     {"org-id", FLAG_TEXT, &flags.org_id, NULL, "ID"},
     {"feature-flag", FLAG_LIST, flags.feature_flags, &flags.nfeature_flags, "NAME"},
     {"rate-limit", FLAG_TEXT, &flags.rate_limit, NULL, "N/SECONDS"},
+    {"rate-limit-scope", FLAG_TEXT, &flags.rate_limit_scope, NULL, "org|client"},
     {"strict", FLAG_SWITCH, &flags.strict, NULL, NULL},
     {"strict-bulk", FLAG_SWITCH, &flags.strict_bulk, NULL, NULL},
     {"strict-teams", FLAG_SWITCH, &flags.strict_teams, NULL, NULL},
@@ -54,9 +55,13 @@ static const struct flag {
     {"journal", FLAG_NUMBER, &flags.journal, NULL, "ENTRIES"},
     {"journal-bodies", FLAG_TEXT, &flags.journal_bodies, NULL, "off|errors|all"},
     {"durability", FLAG_TEXT, &flags.durability, NULL, "full|normal|off"},
+    {"migration-delay", FLAG_NUMBER, &flags.migration_delay, NULL, "MS"},
+    {"id-seed", FLAG_NUMBER, &flags.id_seed, NULL, "N"},
+    {"keep-raw", FLAG_SWITCH, &flags.keep_raw, NULL, NULL},
     {"seed", FLAG_TEXT, &flags.seed, NULL, "FILE"},
     {"admin-token", FLAG_TEXT, &flags.admin_token, NULL, "TOKEN"},
     {"no-control", FLAG_SWITCH, &flags.no_control, NULL, NULL},
+    {"no-page", FLAG_SWITCH, &flags.no_page, NULL, NULL},
 };
 
 static int usage(FILE *out)
@@ -254,6 +259,11 @@ int main(int argc, char **argv)
         .clients = flags.clients,
         .journal_bodies = flags.journal_bodies,
         .rate_limit = flags.rate_limit,
+        .rate_limit_scope = flags.rate_limit_scope,
+        .migration_delay_ms = (int)flags.migration_delay,
+        .id_seed = (unsigned long)flags.id_seed,
+        .keep_raw = flags.keep_raw,
+        .no_page = flags.no_page,
         .strict = flags.strict,
         .strict_bulk = flags.strict_bulk,
         .strict_teams = flags.strict_teams,
