@@ -51,7 +51,7 @@ static int read_options(struct catalog *c, const struct catalog_opts *o, int *re
     static const char *const auth[] = {"any", "fixed"}, *const bodies[] = {"off", "errors", "all"};
     int s = one_of(o->durability, sync, 3, "durability", 1, e),
         u = one_of(o->unknown_properties, unknown, 3, "unknown properties", 0, e);
-    int a = one_of(o->auth, auth, 2, "auth", 0, e), b = one_of(o->journal_bodies, bodies, 3, "journal bodies", 0, e);
+    int a = one_of(o->auth, auth, 2, "auth", 0, e), b = one_of(o->journal_bodies, bodies, 3, "journal bodies", 1, e);
     if (s < 0 || u < 0 || a < 0 || b < 0)
         return ERR_INVAL;
     *ret_sync = s;

@@ -31,7 +31,7 @@ struct catalog_opts {
     size_t journal;               /* entries; 0: 10,000 */
     const char *auth;             /* "any" (default) or "fixed" */
     const char *const *clients;   /* ID:SECRET; NULL ends */
-    const char *journal_bodies;   /* "off" (default), "errors", "all" */
+    const char *journal_bodies;   /* "off", "errors" (default), "all": with the keys of what was changed */
     unsigned long fault_seed;     /* 0: none */
     const char *rate_limit;       /* "N/SECONDS"; NULL: none */
     const char *rate_limit_scope; /* "org" (default) or "client" */

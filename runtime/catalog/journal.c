@@ -16,6 +16,7 @@
 #include "json/write.h"
 
 #define BODY_MAX ((size_t)1 << 20)
+#define BYTES_MAX ((size_t)64 << 20) /* of all texts; the oldest entries go first */
 
 struct entry {
     uint64_t seq, duration_us, connection;
@@ -38,7 +39,9 @@ struct journal {
     size_t cap;
     uint64_t next;  /* number of the next request, from 1 */
     uint64_t first; /* numbers below were cleared */
+    uint64_t tail;  /* entries below have given their text back, or been overwritten */
     uint64_t dropped;
+    size_t bytes; /* of all texts */
     unsigned max_in_flight;
     enum journal_bodies bodies;
     char boot[17];
@@ -51,7 +54,7 @@ struct journal *journal_new(size_t capacity, enum journal_bodies bodies)
     struct journal *j = xcalloc(1, sizeof(*j));
     j->cap = capacity ? capacity : 10000;
     j->ring = xcalloc(j->cap, sizeof(*j->ring));
-    j->next = j->first = 1;
+    j->next = j->first = j->tail = 1;
     j->bodies = bodies;
     j->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     j->context = EVP_MD_CTX_new();
@@ -78,13 +81,38 @@ void journal_id(const struct journal *j, uint64_t seq, char out[33])
     snprintf(out, 33, "%s%016" PRIx64, j->boot, seq);
 }
 
+static size_t text_size(const struct entry *e)
+{
+    return e->npath + e->nquery + e->nagent + e->nclient + e->nerror + e->nfaults + e->nkeys + e->nbody;
+}
+
+static void forget(struct journal *j, struct entry *e)
+{
+    j->bytes -= e->text ? text_size(e) : 0;
+    free(e->text);
+    e->text = NULL;
+    e->done = false;
+}
+
+/* Keeps all texts together within their limit; the newest entry stays in any case. */
+static void shed(struct journal *j, uint64_t newest)
+{
+    for (; j->bytes > BYTES_MAX && j->tail < newest; j->tail++) {
+        struct entry *e = &j->ring[j->tail % j->cap];
+        if (e->seq != j->tail || !e->done)
+            continue;
+        j->dropped += e->seq >= j->first;
+        forget(j, e);
+    }
+}
+
 void journal_begin(struct journal *j, struct work *w)
 {
     w->seq = j->next++;
     struct entry *e = &j->ring[w->seq % j->cap];
     if (e->seq >= j->first && e->done)
         j->dropped++;
-    free(e->text);
+    forget(j, e);
     *e = (struct entry){.seq = w->seq};
     if (w->in_flight > j->max_in_flight)
         j->max_in_flight = w->in_flight;
@@ -159,6 +187,8 @@ void journal_finish(struct journal *j, struct work *w, int status, bool committe
     e->failed = w->eff.failed;
     e->bare = w->eff.bare;
     e->done = true;
+    j->bytes += text_size(e);
+    shed(j, e->seq);
 }
 
 void journal_clear(struct journal *j)

@@ -504,7 +504,7 @@ void rest_handle(void *catalog, struct http_call *call)
     w->reserved_usage = http_call_header(call, STR("x-port-reserved-usage")).p != NULL;
     w->client = tokens_check(c->tokens, token, core_now(w->k));
     w->base_url = base_url(w);
-    w->eff.want_keys = journal_keeps(c->journal) != BODIES_OFF;
+    w->eff.want_keys = journal_keeps(c->journal) == BODIES_ALL;
     journal_begin(c->journal, w);
     if (!host_allowed(w))
         reply_refusal(w);

@@ -101,6 +101,29 @@ static void test_bodies_and_secrets(void **state)
     stop_catalog(t);
 }
 
+static void test_bodies_of_failures(void **state)
+{
+    struct fixture *t = *state;
+    expect(t, 422, "POST", "/v1/blueprints", "{\"identifier\":1}");
+    assert_true(str_is(json_str(at(newest(t), "requestBody")), "{\"identifier\":1}"));
+}
+
+/* Texts of all entries together stay under 64 MiB: the oldest entries go, and are counted. */
+static void test_journal_bytes(void **state)
+{
+    struct fixture *t = *state;
+    char *body = xmalloc(1000001);
+    memset(body, ' ', 1000000);
+    body[1000000] = 0;
+    for (int i = 0; i < 70; i++)
+        expect(t, 422, "POST", "/v1/blueprints", body);
+    struct json all = expect(t, 200, "GET", "/_local/journal/summary", NULL);
+    int64_t dropped, kept;
+    assert_true(json_int64(at(all, "dropped"), &dropped) && dropped >= 3 && dropped <= 6);
+    assert_true(json_int64(at(all, "requests"), &kept) && kept + dropped == 71);
+    free(body);
+}
+
 /* Faults -------------------------------------------------------------------------------------------------------- */
 
 static void test_status_fault(void **state)
@@ -394,6 +417,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_journal, setup_blueprints, teardown),
         cmocka_unit_test_setup_teardown(test_trace_id, setup_plain, teardown),
         cmocka_unit_test(test_bodies_and_secrets),
+        cmocka_unit_test_setup_teardown(test_bodies_of_failures, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_bytes, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_status_fault, setup_blueprints, teardown),
         cmocka_unit_test_setup_teardown(test_matching, setup_blueprints, teardown),
         cmocka_unit_test_setup_teardown(test_every, setup_plain, teardown),
