@@ -561,8 +561,10 @@ static int getpath_keys(struct ev *c, void *arg, struct val keys, const struct p
         return ev_emit(c, NULL, NULL, keys, NULL);
     struct val v;
     int rc = access_getpath(c, f->in, keys.arr->v, keys.n, &v);
-    if (!rc)
-        rc = path_check(c, f->in, f->p);
+    if (!rc && path_check(c, f->in, f->p)) {
+        struct str shown = val_excerpt(c->heap, v, 29); /* jq names what it found */
+        return ev_error(c, "Invalid path expression with result %.*s", STR_FMT(shown));
+    }
     return rc ? rc : emit_at(c, f, keys, v);
 }
 

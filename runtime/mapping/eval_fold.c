@@ -134,7 +134,7 @@ static int as_source(struct ev *c, void *arg, struct val v, const struct path *p
 struct fold {
     struct val state;
     bool any;   /* this round gave an output */
-    bool again; /* jq takes the input out for the first initial value: later ones see null */
+    bool again; /* jq's reduce takes the input out for the first initial value: later ones see null */
 };
 
 static int reduce_update(struct ev *c, void *arg, struct val v, const struct path *p)
@@ -203,7 +203,7 @@ static int fold_init(struct ev *c, void *arg, struct val v, const struct path *p
 {
     struct binding *b = arg, inner = *b;
     struct fold *outer = b->more, f = {.state = v};
-    struct val in = outer->again ? VNULL : b->in;
+    struct val in = outer->again && b->n->kind == N_REDUCE ? VNULL : b->in;
     outer->again = true;
     inner.more = &f;
     inner.in = in;
