@@ -20,6 +20,8 @@ static int take_first(struct ev *c, void *arg, struct val v, const struct path *
 {
     struct assign *a = arg;
     (void)p;
+    if (a->got) /* ?// took the end of the first output for a failure; jq has lost the path by now */
+        return ev_error(c, "Paths must be specified as an array");
     a->value = v;
     a->got = true;
     c->broken = a;

@@ -217,6 +217,7 @@ static void assignment(void **state)
          "!Invalid path expression near attempt to access element 0 of [1]"},
         /* what comes behind ?// counts, and so does a break; later initial values see null */
         {"[first([1] as [$a] ?// $a | $a)]", "null", "[1,[1]]"},
+        {".a |= ([1] as [$x] ?// $x | 2)", "{\"a\":1}", "!Paths must be specified as an array"},
         {"([1] as [$a] ?// $a | $a) | if type == \"number\" then error(\"x\") else . end", "null", "[1]"},
         {"reduce . as $x ((0, 10); . + $x), [foreach . as $x ((0, 10); . + $x)]", "5", "5 10 [5,15]"},
         {"try path(.a | tostring) catch .", "null", "\"Invalid path expression with result \\\"null\\\"\""},
