@@ -257,6 +257,10 @@ def main():
         if theirs is None or ours[-1] == "LIMIT":
             skipped += 1
             continue
+        # jq folds comparisons of constants, too: such an object key is refused while compiling. Both map to null.
+        if theirs == ["COMPILE"] and ours == ["ERR"]:
+            skipped += 1
+            continue
         if [x for x in ours if x] != [x for x in theirs if x]:
             bad += 1
             print(f"{text} << {doc}\n   jq     {theirs}\n   native {ours}", flush=True)
