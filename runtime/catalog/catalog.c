@@ -229,6 +229,7 @@ static void release(struct catalog *c)
     strmap_free(c->rate.clients);
     if (c->id_seed)
         random_seed(0);
+    snapshots_done(c);
     free(c->file);
     free(c->host);
     free(c->public_url);

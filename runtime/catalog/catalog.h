@@ -60,6 +60,13 @@ void catalog_stop(struct catalog *c);
 /* Reading a catalog file without serving it, for `ocean-run catalog list|show`. Synchronous, read-only. */
 /* {"file","blueprints":[{"identifier","title","entities"}],"entities":n}; system blueprints only if used. */
 int catalog_list(const char *file, struct buf *json_out, struct err *e);
+/* Entities that a query (JSON as port-api E-34 takes it) finds, or else whose identifier or title holds the text in any
+ * letter case; one JSON object a line. ERR_INVAL: not a query. */
+int catalog_search(const char *file, const char *query, void (*line)(void *arg, struct str json), void *arg, struct err *e);
+/* Everything, as dump.h says. */
+int catalog_export(const char *file, void (*line)(void *arg, struct str json), void *arg, struct err *e);
+/* Empties the file. ERR_BUSY names who uses it. */
+int catalog_reset(const char *file, struct err *e);
 /* One entity, or with identifier NULL the entities of the blueprint: one JSON object a line through `line`. */
 int catalog_show(const char *file, const char *blueprint, const char *identifier,
                  void (*line)(void *arg, struct str json), void *arg, struct err *e);

@@ -33,9 +33,13 @@ struct catalog {
     } rate;
     char *file, *host, *public_url, *url, *admin_token;
     char **clients; /* ID:SECRET */
+    char *snapshots;        /* folder, once one was asked for */
+    bool snapshots_private; /* to be removed at the end */
     const struct catalog_evaluator *evaluator; /* NULL: no playground */
 };
 
+/* snapshots.c */
+void snapshots_done(struct catalog *c);
 /* rest.c */
 void rest_handle(void *catalog, struct http_call *call);
 size_t rest_body_limit(void *catalog, const char *method, struct str path);

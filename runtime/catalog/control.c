@@ -165,7 +165,8 @@ static int clear(struct work *w, int scope)
          q_exec(w->k, &w->r, "DELETE FROM example", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM record", "") < 0 ||
          q_exec(w->k, &w->r, "DELETE FROM run", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM run_log", "") < 0 ||
          q_exec(w->k, &w->r, "DELETE FROM lifecycle", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM raw", "") < 0 ||
-         q_exec(w->k, &w->r, "DELETE FROM resync", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM metric", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM heartbeat", "") < 0 ||
+         q_exec(w->k, &w->r, "DELETE FROM resync", "") < 0 ||
+         q_exec(w->k, &w->r, "DELETE FROM metric", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM heartbeat", "") < 0 ||
          q_exec(w->k, &w->r, "DELETE FROM changes", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM change", "") < 0))
         return -1;
     if ((scope & SCOPE_TOKENS) && q_exec(w->k, &w->r, "UPDATE token SET revoked = 1", "") < 0)

@@ -99,7 +99,9 @@ void refusal_write(const struct refusal *r, struct buf *out)
 
 static int db_refuse(struct core *k, struct refusal *r, const char *what)
 {
-    return refuse(r, 500, "internal_error", "database: %s: %s", what, sqlite3_errmsg(k->h));
+    bool full = sqlite3_errcode(k->h) == SQLITE_FULL;
+    return refuse(r, full ? 507 : 500, full ? "insufficient_storage" : "internal_error", "database: %s: %s", what,
+                  sqlite3_errmsg(k->h));
 }
 
 static void bind(sqlite3_stmt *s, const char *fmt, va_list ap)

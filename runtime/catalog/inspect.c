@@ -1,11 +1,12 @@
-/* Reading a catalog file without serving it. The file is opened read-only on a database thread of its own, so that a
- * server may be writing to it at the same time. */
+/* Looking at a catalog file without serving it. The file is opened read-only on a database thread of its own, so that a
+ * server may be writing to it at the same time; emptying it needs it alone. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "catalog/catalog.h"
+#include "catalog/dump.h"
 #include "catalog/search.h"
 #include "json/write.h"
 
@@ -17,6 +18,8 @@ struct inspection {
     void (*line)(void *arg, struct str json);
     void *arg;
     int (*read)(struct inspection *x, struct refusal *r);
+    const char *query;
+    bool writes; /* alone, and for writing */
 };
 
 static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
@@ -27,20 +30,27 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
     x->core.h = h;
     if (x->read(x, &r) == 0)
         return 0;
-    return ERR(&job->err, r.status == 404 ? ERR_NOT_FOUND : ERR_IO, "%s: %s", x->file, r.message);
+    return ERR(&job->err,
+               r.status == 404                      ? ERR_NOT_FOUND
+               : r.status == 422 || r.status == 400 ? ERR_INVAL
+                                                    : ERR_IO,
+               "%s: %s", x->file, r.message);
 }
 
 static int inspect(struct inspection *x, struct err *e)
 {
     struct db *db = NULL;
-    struct db_opts o = {
-        .path = x->file, .migrations = catalog_migrations, .application_id = CATALOG_APPLICATION_ID, .read_only = true};
+    struct db_opts o = {.path = x->file,
+                        .migrations = catalog_migrations,
+                        .application_id = CATALOG_APPLICATION_ID,
+                        .read_only = !x->writes,
+                        .exclusive = x->writes};
     if (access(x->file, F_OK) < 0)
         return ERR(e, ERR_NOT_FOUND, "there is no catalog at %s: run an integration with --local first", x->file);
     struct loop *loop = loop_new();
     struct err mine = {0};
     core_init(&x->core);
-    x->job = (struct db_job){.run = run};
+    x->job = (struct db_job){.run = run, .writes = x->writes};
     int rc = db_open(loop, &o, &db, &mine);
     if (rc == 0 && (rc = db_call(db, &x->job)) < 0)
         err_copy(&mine, &x->job.err);
@@ -143,5 +153,65 @@ int catalog_show(const char *file, const char *blueprint, const char *identifier
                            .line = line,
                            .arg = arg,
                            .read = read_entities};
+    return inspect(&x, e);
+}
+
+/* Search, export, reset ------------------------------------------------------------------------------------------- */
+
+static bool holds(struct str s, struct str what)
+{
+    for (size_t i = 0; i + what.n <= s.n; i++)
+        if (str_ieq((struct str){s.p + i, what.n}, what))
+            return true;
+    return false;
+}
+
+static int found(void *arg, const struct blueprint *b, struct row *row, struct refusal *r)
+{
+    struct inspection *x = arg;
+    struct str text = str_of(x->query);
+    if (*x->query != '{' && !holds(row->identifier, text) && !holds(json_str(json_get_c(row_body(row), "title")), text))
+        return 0;
+    return show_row(x, b, row, r);
+}
+
+static int read_search(struct inspection *x, struct refusal *r)
+{
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    struct str text = *x->query == '{' ? str_of(x->query) : STR("{\"combinator\":\"and\",\"rules\":[]}");
+    if (json_parse(text, &doc, &e) < 0)
+        return refuse_invalid(r, "the query is not JSON: %s", e.msg);
+    struct arena *a = arena_new(0);
+    struct query *q = query_compile(&x->core, a, json_root(doc), QUERY_SEARCH, r);
+    int rc = q ? query_run(&x->core, q, NULL, false, found, x, r) : -1;
+    arena_free(a);
+    json_unref(doc);
+    return rc;
+}
+
+int catalog_search(const char *file, const char *query, void (*line)(void *arg, struct str json), void *arg,
+                   struct err *e)
+{
+    struct inspection x = {.file = file, .query = query, .line = line, .arg = arg, .read = read_search};
+    return inspect(&x, e);
+}
+
+static int read_dump(struct inspection *x, struct refusal *r) { return dump_write(&x->core, x->line, x->arg, r); }
+
+int catalog_export(const char *file, void (*line)(void *arg, struct str json), void *arg, struct err *e)
+{
+    struct inspection x = {.file = file, .line = line, .arg = arg, .read = read_dump};
+    return inspect(&x, e);
+}
+
+static int run_reset(struct inspection *x, struct refusal *r)
+{
+    return dump_clear(&x->core, r) < 0 ? -1 : core_seed(&x->core, r);
+}
+
+int catalog_reset(const char *file, struct err *e)
+{
+    struct inspection x = {.file = file, .read = run_reset, .writes = true};
     return inspect(&x, e);
 }

@@ -27,6 +27,8 @@ size_t rest_body_limit(void *catalog, const char *method, struct str path)
     bool ingest = str_starts(path, STR("/logs/integration/")) || str_ends(path, STR("/examples")) ||
                   str_ends(path, STR("/syncMetrics")) || str_ends(path, STR("/heartbeat")) ||
                   (path.n && memmem(path.p, path.n, "/syncMetrics/resync/", 20));
+    if (str_is(path, "/_local/import"))
+        return (size_t)512 << 20;
     if (str_starts(path, STR("/ingest/integration/")))
         return (size_t)128 << 20;
     return control || ingest ? (size_t)16 << 20 : (size_t)1 << 20;
@@ -228,9 +230,10 @@ static void done(struct db_job *job)
     struct work *w = (struct work *)job;
     if (w->lag_us && !w->r.status)
         job->err.code = 0; /* it was to be undone */
-    if (job->err.code && !w->r.status) { /* the commit failed */
+    if (job->err.code && !w->r.status) { /* the commit failed: nothing was stored, and the same may work later */
+        bool full = job->err.code == ERR_LIMIT;
         atomic_store(&w->k->stale, true);
-        refuse(&w->r, 500, "internal_error", "%s", job->err.msg);
+        refuse(&w->r, full ? 507 : 503, full ? "insufficient_storage" : "service_unavailable", "%s", job->err.msg);
     }
     if (w->unmet && !w->r.status) {
         w->unmet = false;

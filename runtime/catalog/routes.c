@@ -108,6 +108,12 @@ const struct route catalog_routes[] = {
     {"GET", "_local/faults/{}", "local", I, NULL, control_fault_get_now},
     {"PUT", "_local/faults/{}", "local", I, NULL, control_fault_put_now},
     {"DELETE", "_local/faults/{}", "local", I, NULL, control_fault_delete_now},
+    {"POST", "_local/snapshots", "local", I, control_snapshot_make, NULL}, /* reads: SQLite copies outside a transaction */
+    {"GET", "_local/snapshots", "local", I, control_snapshots_list, NULL},
+    {"DELETE", "_local/snapshots/{}", "local", I, control_snapshot_delete, NULL},
+    {"POST", "_local/snapshots/{}/restore", "local", I | W | ROUTE_ATOMIC, control_snapshot_restore, NULL},
+    {"GET", "_local/export", "local", I, control_export, NULL},
+    {"POST", "_local/import", "local", I | W | ROUTE_ATOMIC, control_import, NULL},
     {"GET", "_local/changes", "local", I, control_changes, NULL},
     {"GET", "_local/blueprints", "local", I, api_blueprints_get, NULL},
     {"GET", "_local/blueprints/{}", "local", I, api_blueprint_get, NULL},

@@ -109,5 +109,12 @@ int control_fault_put_now(struct work *w);
 int control_fault_delete_now(struct work *w);
 /* changes.c */
 int control_changes(struct work *w);
+/* snapshots.c */
+int control_snapshot_make(struct work *w);
+int control_snapshots_list(struct work *w);
+int control_snapshot_delete(struct work *w);
+int control_snapshot_restore(struct work *w);
+int control_export(struct work *w);
+int control_import(struct work *w);
 /* seed.c */
 int control_seed(struct work *w);

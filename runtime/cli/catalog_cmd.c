@@ -1,4 +1,5 @@
-/* `ocean-run catalog list|show|serve`: list and show open the file read-only, serve is port-local by another name. */
+/* `ocean-run catalog`: list, show, search and export open the file read-only, also beside a process that writes it;
+ * reset wants it alone; serve is port-local by another name. */
 #include "cli/catalog_cmd.h"
 
 #include <stdio.h>
@@ -14,6 +15,8 @@
 
 static int exit_of(const struct err *e)
 {
+    if (e->code == ERR_INVAL)
+        return EXIT_USAGE;
     return e->code == ERR_BUSY || e->code == ERR_CONFIG || e->code == ERR_NOT_FOUND ? EXIT_CONFIG : EXIT_FAILED;
 }
 
@@ -69,6 +72,26 @@ static void print_line(void *arg, struct str text)
     json_unref(doc);
 }
 
+static void print_found(void *arg, struct str text)
+{
+    struct json_doc *doc = NULL;
+    if (*(bool *)arg || json_parse(text, &doc, NULL) < 0) {
+        printf("%.*s\n", STR_FMT(text));
+        return;
+    }
+    struct json root = json_root(doc);
+    struct str blueprint = json_str(json_get_c(root, "blueprint")), id = json_str(json_get_c(root, "identifier"));
+    struct str title = json_str(json_get_c(root, "title"));
+    printf("%-24.*s  %-40.*s  %.*s\n", STR_FMT(blueprint), STR_FMT(id), STR_FMT(title));
+    json_unref(doc);
+}
+
+static void print_raw(void *arg, struct str text)
+{
+    (void)arg;
+    printf("%.*s\n", STR_FMT(text));
+}
+
 static void stop_loop(void *arg, int signum)
 {
     (void)signum;
@@ -106,14 +129,20 @@ static int serve(const char *file, const char *listen)
 int catalog_command(const struct catalog_options *o)
 {
     char *file = o->file ? strdup(o->file) : catalog_default_file();
+    struct err e = {0};
+    bool as_json = o->json;
     int rc;
     if (!strcmp(o->command, "serve")) {
         rc = serve(file, o->listen);
     } else if (!strcmp(o->command, "list")) {
         rc = list(file, o->json);
+    } else if (!strcmp(o->command, "search")) {
+        rc = catalog_search(file, o->query, print_found, &as_json, &e) < 0 ? report(&e) : EXIT_DONE;
+    } else if (!strcmp(o->command, "export")) {
+        rc = catalog_export(file, print_raw, NULL, &e) < 0 ? report(&e) : EXIT_DONE;
+    } else if (!strcmp(o->command, "reset")) {
+        rc = catalog_reset(file, &e) < 0 ? report(&e) : EXIT_DONE;
     } else {
-        struct err e = {0};
-        bool as_json = o->json;
         rc = catalog_show(file, o->blueprint, o->identifier, print_line, &as_json, &e) < 0 ? report(&e) : EXIT_DONE;
     }
     free(file);

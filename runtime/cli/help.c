@@ -12,7 +12,7 @@ static const char overview[] =
     "\n"
     "  ocean-run [options] SCRIPT.lua | FOLDER    run an integration (a folder holds integration.lua)\n"
     "  ocean-run map MAPPING [FILE...]            map JSON with a mapping document and print the entities\n"
-    "  ocean-run catalog list|show|serve          look at and serve the embedded catalog\n"
+    "  ocean-run catalog list|show|search|export|reset|serve    look at and serve the embedded catalog\n"
     "  ocean-run version\n"
     "  ocean-run help [run|map|catalog|settings|exit]\n"
     "\n"
@@ -65,6 +65,10 @@ static const char map[] =
 static const char catalog[] =
     "ocean-run catalog list [--json]                 blueprints and how many entities each has\n"
     "ocean-run catalog show BLUEPRINT [ID] [--json]  entities of a blueprint, or one of them\n"
+    "ocean-run catalog search TEXT|QUERY [--json]    entities whose identifier or title holds the text, or that a\n"
+    "                                                query of Port's search API (JSON) finds\n"
+    "ocean-run catalog export                        everything as JSON lines, sorted, to be compared or imported\n"
+    "ocean-run catalog reset                         empties the file; nothing may be using it\n"
     "ocean-run catalog serve [--listen HOST:PORT]    serve it over HTTP as Port's API (127.0.0.1:5555)\n"
     "\n"
     "  --local FILE   the catalog's file (default: $XDG_DATA_HOME/ocean-run/catalog.db)\n";

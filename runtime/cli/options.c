@@ -15,9 +15,9 @@ struct option_def {
 };
 
 static const struct option_def run_defs[] = {
-    {"--once", false},       {"--json", false},   {"--local", true},       {"--state", true},
-    {"--kind", true},        {"--port", true},    {"--lua-memory", true},  {"--lua-cpu", true},
-    {"--allow-empty", true}, {"--max-shrink", true}, {"--log-level", true}, {"--reset-mapping", false},
+    {"--once", false},       {"--json", false},      {"--local", true},      {"--state", true},
+    {"--kind", true},        {"--port", true},       {"--lua-memory", true}, {"--lua-cpu", true},
+    {"--allow-empty", true}, {"--max-shrink", true}, {"--log-level", true},  {"--reset-mapping", false},
 };
 static const struct option_def catalog_defs[] = {{"--local", true}, {"--json", false}, {"--listen", true}};
 
@@ -135,9 +135,22 @@ int options_parse_run(int argc, char **argv, struct run_options *ret)
     return 0;
 }
 
+static const char *const catalog_commands[] = {"list", "show", "search", "export", "reset", "serve"};
+#define CATALOG_COMMANDS "list, show, search, export, reset and serve"
+
+static bool is_catalog_command(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(catalog_commands); i++)
+        if (!strcmp(word, catalog_commands[i]))
+            return true;
+    return false;
+}
+
 static int catalog_words(struct catalog_options *o, const char *word)
 {
-    if (!strcmp(o->command, "show") && !o->blueprint)
+    if (!strcmp(o->command, "search") && !o->query)
+        o->query = word;
+    else if (!strcmp(o->command, "show") && !o->blueprint)
         o->blueprint = word;
     else if (!strcmp(o->command, "show") && !o->identifier)
         o->identifier = word;
@@ -167,8 +180,8 @@ int options_parse_catalog(int argc, char **argv, struct catalog_options *ret)
                 o.listen = value;
         } else if (!o.command) {
             o.command = argv[i];
-            if (strcmp(o.command, "list") && strcmp(o.command, "show") && strcmp(o.command, "serve")) {
-                fprintf(stderr, "ocean-run: unknown catalog command \"%s\"; there are list, show and serve\n",
+            if (!is_catalog_command(o.command)) {
+                fprintf(stderr, "ocean-run: unknown catalog command \"%s\"; there are " CATALOG_COMMANDS "\n",
                         o.command);
                 return -1;
             }
@@ -176,10 +189,15 @@ int options_parse_catalog(int argc, char **argv, struct catalog_options *ret)
             return -1;
         }
     }
-    if (!o.command || (!strcmp(o.command, "show") && !o.blueprint)) {
-        fprintf(stderr, "ocean-run: %s\nTry: ocean-run help catalog\n",
-                o.command ? "catalog show needs a blueprint: ocean-run catalog show BLUEPRINT [ID]"
-                          : "catalog what? list, show or serve");
+    const char *lacks =
+        !o.command                                   ? "catalog what? There are " CATALOG_COMMANDS
+        : !strcmp(o.command, "show") && !o.blueprint ? "catalog show needs a blueprint: ocean-run catalog "
+                                                       "show BLUEPRINT [ID]"
+        : !strcmp(o.command, "search") && !o.query   ? "catalog search needs a text or a query: ocean-run "
+                                                       "catalog search TEXT"
+                                                     : NULL;
+    if (lacks) {
+        fprintf(stderr, "ocean-run: %s\nTry: ocean-run help catalog\n", lacks);
         return -1;
     }
     *ret = o;

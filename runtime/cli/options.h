@@ -30,8 +30,9 @@ struct run_options {
 };
 
 struct catalog_options {
-    const char *command;   /* list, show, serve */
+    const char *command;   /* list, show, search, export, reset, serve */
     const char *blueprint, *identifier;
+    const char *query; /* of search: JSON of the API's search, or text */
     const char *file;      /* NULL: the default file */
     const char *listen;    /* HOST:PORT for serve; NULL: 127.0.0.1:5555 */
     bool json;
