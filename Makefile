@@ -155,6 +155,7 @@ bench: deps-build ## mapping, start-up, first load and unchanged resync of 100,0
 	@$(MAKE) --no-print-directory $(PAR) build build/rel/bench/third_party build/rel/bench/mapping
 	@build/rel/bench/mapping
 	@BUILD=build tests/bench/run.py
+	@BUILD=build tests/bench/catalog.py
 	@BUILD=build tests/bench/pages.py
 
 .PHONY: lint
