@@ -351,7 +351,9 @@ static bool is_constant(const struct node *n)
     case N_CONST: return true;
     case N_ARRAY: return !n->a || is_constant(n->a);
     case N_COMMA: return is_constant(n->a) && is_constant(n->b);
-    case N_BINOP: /* jq computes numbers while it compiles */
+    case N_BINOP: /* jq computes with numbers, and compares, while it compiles */
+        if (n->op >= OP_EQ && n->op <= OP_GE)
+            return n->a->kind != N_COMMA && n->b->kind != N_COMMA && is_constant(n->a) && is_constant(n->b);
         return n->a->kind == N_CONST && n->a->v.kind == VAL_NUMBER && n->b->kind == N_CONST &&
                n->b->v.kind == VAL_NUMBER;
     case N_OBJECT:

@@ -38,7 +38,7 @@ static void paths(void **state)
 static void constant_keys(void **state)
 {
     static const char *const broken[] = {"{(1): .}", "{((. | false)): .}", "{([\"a\"]): .}", "{({a: [1]}): .}", "{(null | .): .}",
-                                         "{(1 + 1): .}", "{([(. | 1)]): empty}"};
+                                         "{(1 + 1): .}", "{(\"\" < 3.5): .}", "{(null == 1): .}", "{([(. | 1)]): empty}"};
     static const struct jq_case cases[] = {
         {"{(\"a\" | .): 1}", "null", "{\"a\":1}"},
         {"{(\"a\", \"b\"): 1}", "null", "{\"a\":1} {\"b\":1}"},
