@@ -167,7 +167,11 @@ bool blueprint_is_target(struct core *k, const struct blueprint *b)
 
 int blueprint_count(struct core *k, const struct blueprint *b, int64_t *ret, struct refusal *r)
 {
-    return q_int(k, r, ret, 0, "SELECT COUNT(*) FROM entity WHERE blueprint = ?", "i", b->id);
+    if (q_int(k, r, ret, 0, "SELECT SUM(n) FROM tally WHERE blueprint = ?", "i", b->id) < 0)
+        return -1;
+    for (size_t i = 0; i < k->ntallies; i++) /* this request's own */
+        *ret += k->tallies[i].blueprint == b->id ? k->tallies[i].n : 0;
+    return 0;
 }
 
 /* Writing ------------------------------------------------------------------------------------------------------- */

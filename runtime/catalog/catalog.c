@@ -142,6 +142,8 @@ static int seed(struct catalog *c, struct str text, struct refusal *r)
     struct work w = {.c = c, .k = &c->core, .a = arena_new(0), .body = text, .user_agent = STR("seed")};
     buf_init(&w.out, LIMIT_ANSWER);
     int rc = control_seed(&w);
+    if (rc == 0)
+        rc = core_tally_flush(&c->core, &w.r);
     *r = w.r;
     json_unref(w.doc);
     buf_done(&w.out);

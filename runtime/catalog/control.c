@@ -44,8 +44,7 @@ static int write_blueprint_counts(struct work *w, struct jw *jw, int64_t *total)
 
 static int write_owner_counts(struct work *w, struct jw *jw)
 {
-    struct sqlite3_stmt *s = q_open(
-        w->k, &w->r, "SELECT datasource, COUNT(*) FROM entity INDEXED BY entity_datasource GROUP BY datasource", "");
+    struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT datasource, SUM(n) FROM tally GROUP BY datasource HAVING SUM(n) <> 0", "");
     int rc;
     jw_key_c(jw, "perDatasource");
     jw_obj(jw);
@@ -155,6 +154,7 @@ static int clear(struct work *w, int scope)
 {
     if ((scope & SCOPE_ENTITIES) &&
         (q_exec(w->k, &w->r, "DELETE FROM entity", "") < 0 || q_exec(w->k, &w->r, "DELETE FROM ref", "") < 0 ||
+         q_exec(w->k, &w->r, "DELETE FROM tally", "") < 0 ||
          q_exec(w->k, &w->r, "DELETE FROM meta WHERE key = 'refs_upto'", "") < 0))
         return -1;
     if ((scope & SCOPE_CATALOG) &&

@@ -301,6 +301,37 @@ void core_init(struct core *k)
     k->datasources = dict_new("SELECT id, text FROM datasource", "INSERT INTO datasource (text) VALUES (?)");
     k->clients = dict_new("SELECT id, text FROM client", "INSERT INTO client (text) VALUES (?)");
     k->refs_upto = -1;
+    k->ntallies = 0;
+}
+
+/* Counters -------------------------------------------------------------------------------------------------------- */
+
+int core_tally_flush(struct core *k, struct refusal *r)
+{
+    for (size_t i = 0; i < k->ntallies; i++)
+        if (k->tallies[i].n &&
+            q_exec(k, r,
+                   "INSERT INTO tally (blueprint, datasource, n) VALUES (?1, ?2, ?3)"
+                   " ON CONFLICT (blueprint, datasource) DO UPDATE SET n = n + excluded.n",
+                   "iii", k->tallies[i].blueprint, k->tallies[i].datasource, k->tallies[i].n) < 0)
+            return -1;
+    k->ntallies = 0;
+    return 0;
+}
+
+int core_tally(struct core *k, int64_t blueprint, int64_t datasource, int64_t n, struct refusal *r)
+{
+    for (size_t i = 0; i < k->ntallies; i++)
+        if (k->tallies[i].blueprint == blueprint && k->tallies[i].datasource == datasource) {
+            k->tallies[i].n += n;
+            return 0;
+        }
+    if (k->ntallies == TALLIES_PENDING && core_tally_flush(k, r) < 0)
+        return -1;
+    k->tallies[k->ntallies].blueprint = blueprint;
+    k->tallies[k->ntallies].datasource = datasource;
+    k->tallies[k->ntallies++].n = n;
+    return 0;
 }
 
 void core_forget(struct core *k)

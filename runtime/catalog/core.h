@@ -44,6 +44,8 @@ enum unknown_mode { UNKNOWN_DROP, UNKNOWN_KEEP, UNKNOWN_REJECT };
 
 struct dict; /* a table of texts with small numbers: datasources, clients */
 
+#define TALLIES_PENDING 16
+
 struct core {
     struct db *db;
     struct sqlite3 *h;
@@ -57,6 +59,10 @@ struct core {
     struct strmap *blueprints; /* identifier -> struct blueprint; NULL: not loaded */
     struct dict *datasources, *clients;
     int64_t refs_upto;         /* -1: not read yet (refs.h) */
+    struct {
+        int64_t blueprint, datasource, n;
+    } tallies[TALLIES_PENDING]; /* changes of this request that the table `tally` has not got yet */
+    size_t ntallies;
     struct buf body, rel;      /* texts of the entity being written */
     atomic_int_fast64_t keep_past_us; /* past.h: how far back one may have to look; 0: not at all */
     atomic_ulong dropped_properties;
@@ -68,6 +74,11 @@ void core_done(struct core *k);
 void core_forget(struct core *k);
 /* Instant for everything that gets a time, in microseconds; follows the control API's clock. Any thread. */
 int64_t core_now(const struct core *k);
+
+/* Counters of entities by blueprint and datasource: a change, and all changes into the table, which a request does at its
+ * end (a rollback forgets them). */
+int core_tally(struct core *k, int64_t blueprint, int64_t datasource, int64_t n, struct refusal *r);
+int core_tally_flush(struct core *k, struct refusal *r);
 
 extern const char *const catalog_migrations[];
 /* System blueprints, token key, ids: what a fresh file gets and a reset gets again. */

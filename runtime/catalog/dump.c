@@ -206,16 +206,27 @@ int dump_write(struct core *k, void (*line)(void *arg, struct str json), void *a
 int dump_clear(struct core *k, struct refusal *r)
 {
     static const char *const statements[] = {
-        "DELETE FROM entity",      "DELETE FROM ref",
-        "DELETE FROM blueprint",   "DELETE FROM document",
-        "DELETE FROM integration", "DELETE FROM cursor",
-        "DELETE FROM example",     "DELETE FROM record",
-        "DELETE FROM metric",      "DELETE FROM heartbeat",
-        "DELETE FROM resync",      "DELETE FROM raw",
-        "DELETE FROM changes",     "DELETE FROM change",
-        "DELETE FROM run",         "DELETE FROM run_log",
-        "DELETE FROM lifecycle",   "DELETE FROM client",
-        "DELETE FROM datasource",  "DELETE FROM meta WHERE key IN ('refs_upto', 'organization')",
+        "DELETE FROM entity",
+        "DELETE FROM ref",
+        "DELETE FROM tally",
+        "DELETE FROM blueprint",
+        "DELETE FROM document",
+        "DELETE FROM integration",
+        "DELETE FROM cursor",
+        "DELETE FROM example",
+        "DELETE FROM record",
+        "DELETE FROM metric",
+        "DELETE FROM heartbeat",
+        "DELETE FROM resync",
+        "DELETE FROM raw",
+        "DELETE FROM changes",
+        "DELETE FROM change",
+        "DELETE FROM run",
+        "DELETE FROM run_log",
+        "DELETE FROM lifecycle",
+        "DELETE FROM client",
+        "DELETE FROM datasource",
+        "DELETE FROM meta WHERE key IN ('refs_upto', 'organization')",
     };
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
         if (q_exec(k, r, statements[i], "") < 0)
@@ -289,5 +300,9 @@ int dump_read(struct core *k, struct str lines, struct refusal *r)
     }
     buf_done(&text);
     core_forget(k);
-    return rc;
+    if (rc < 0)
+        return -1;
+    return q_exec(k, r,
+                  "INSERT INTO tally SELECT blueprint, datasource, COUNT(*) FROM entity GROUP BY blueprint, datasource",
+                  "");
 }

@@ -149,7 +149,9 @@ static int delete_row(struct removal *m, struct doomed *d)
 {
     int rc = d->row.rel.n > 2 ? refs_update(m->k, d->b, d->row.id, row_rel(&d->row), JSON_NONE, m->r) : 0;
     row_done(&d->row);
-    return rc < 0 ? -1 : q_exec(m->k, m->r, "DELETE FROM entity WHERE id = ?", "i", d->row.id);
+    if (rc < 0 || q_exec(m->k, m->r, "DELETE FROM entity WHERE id = ?", "i", d->row.id) < 0)
+        return -1;
+    return core_tally(m->k, d->b->id, d->row.datasource, -1, m->r);
 }
 
 static int remove_all(struct removal *m, const struct blueprint *b, const struct str *identifiers, size_t n,

@@ -215,12 +215,16 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
         core_forget(k);
     if (w->lag_us)
         return past_run(w, w->lag_us, &job->err);
-    if (past_keep(w, job->writes) == 0 && w->route->run(w) == 0 && (!(w->route->flags & ROUTE_WRITES) || changes_store(w) == 0)) {
+    if (past_keep(w, job->writes) == 0 && w->route->run(w) == 0 && (!(w->route->flags & ROUTE_WRITES) || (changes_store(w) == 0 && core_tally_flush(k, &w->r) == 0))) {
         w->r.status = 0; /* a look-up on the way may have found nothing */
         return 0;
     }
-    if (w->r.status < 500 && !(w->route->flags & ROUTE_ATOMIC) && !w->undo)
-        return 0;
+    if (w->r.status < 500 && !(w->route->flags & ROUTE_ATOMIC) && !w->undo) {
+        struct refusal failed = {0};
+        if (core_tally_flush(k, &failed) == 0) /* what was written before the refusal stays */
+            return 0;
+        w->r = failed;
+    }
     core_forget(k);
     return ERR(&job->err, ERR_CANCELLED, "refused: %s", w->r.message);
 }

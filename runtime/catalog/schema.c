@@ -68,6 +68,9 @@ const char *const catalog_migrations[] = {
     "CREATE TABLE resync (id INTEGER PRIMARY KEY AUTOINCREMENT, integration INTEGER NOT NULL, started_at INTEGER NOT NULL,"
     "  ended_at INTEGER, status TEXT NOT NULL);"
     "CREATE INDEX resync_integration ON resync (integration);",
+    "CREATE TABLE tally (blueprint INTEGER NOT NULL, datasource INTEGER NOT NULL, n INTEGER NOT NULL,"
+    "  PRIMARY KEY (blueprint, datasource)) WITHOUT ROWID;"
+    "INSERT INTO tally SELECT blueprint, datasource, COUNT(*) FROM entity GROUP BY blueprint, datasource;",
     NULL,
 };
 

@@ -314,9 +314,10 @@ static int insert(struct core *k, const struct blueprint *b, struct row *row, st
                " rel, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                "itiiiiitt", b->id, row->identifier, row->datasource, row->created_at, row->updated_at, row->created_by,
                row->updated_by, row->rel, row->body);
-    if (rc == 0)
-        row->id = q_last_id(k);
-    return rc;
+    if (rc < 0)
+        return -1;
+    row->id = q_last_id(k);
+    return core_tally(k, b->id, row->datasource, 1, r);
 }
 
 /* A related entity that nobody wrote yet: defaults and nothing else (P-139). */
@@ -368,7 +369,9 @@ static int store_existing(struct draft *d)
     row->id = d->old.id;
     /* A column that stays is left out, so that its index is not touched. */
     if (row->datasource != d->old.datasource &&
-        q_exec(d->k, d->r, "UPDATE entity SET datasource = ?2 WHERE id = ?1", "ii", row->id, row->datasource) < 0)
+        (q_exec(d->k, d->r, "UPDATE entity SET datasource = ?2 WHERE id = ?1", "ii", row->id, row->datasource) < 0 ||
+         core_tally(d->k, d->b->id, d->old.datasource, -1, d->r) < 0 ||
+         core_tally(d->k, d->b->id, row->datasource, 1, d->r) < 0))
         return -1;
     return q_exec(d->k, d->r, "UPDATE entity SET updated_at = ?2, updated_by = ?3, rel = ?4, body = ?5 WHERE id = ?1",
                   "iiitt", row->id, row->updated_at, row->updated_by, row->rel, row->body);
