@@ -248,6 +248,8 @@ static struct val array_copy(struct heap *h, struct val a, size_t cap)
 
 struct val val_push(struct heap *h, struct val a, struct val v)
 {
+    if (a.kind != VAL_ARRAY) /* one that could not be made */
+        return VNULL;
     if (a.rep == REP_DOC) {
         size_t n = unsafe_yyjson_get_len(a.doc);
         a = array_copy(h, a, n + n / 2 + 4);
@@ -263,6 +265,8 @@ struct val val_push(struct heap *h, struct val a, struct val v)
 
 struct val val_put(struct heap *h, struct val a, size_t i, struct val v)
 {
+    if (a.kind != VAL_ARRAY)
+        return VNULL;
     size_t n = val_len(h, a);
     struct val copy = array_copy(h, a, (i >= n ? i + 1 : n) + 2);
     if (copy.kind != VAL_ARRAY || !note_depth(h, &copy.arr->depth, v))
@@ -387,6 +391,8 @@ struct val val_built(struct heap *h, struct val v)
 {
     if (v.rep == REP_BUILT)
         return v;
+    if (v.kind != VAL_ARRAY && v.kind != VAL_OBJECT) /* null: it could not be made, the heap is full */
+        return VNULL;
     size_t n = unsafe_yyjson_get_len(v.doc);
     if (v.kind == VAL_ARRAY)
         return array_copy(h, v, n + 2);
