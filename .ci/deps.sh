@@ -16,7 +16,9 @@ export LC_ALL=C
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 BUILD="gcc libc6-dev make pkgconf liblua5.4-dev lua-cjson libuv1-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev
        libmicrohttpd-dev libjq-dev libonig-dev libssl-dev libyyjson-dev"
-TEST="libcmocka-dev python3 openssl rabbitmq-server chromium chromium-driver"
+TEST="libcmocka-dev python3 openssl rabbitmq-server"
+# Tests that want these say aloud when they are not there; that they cannot be had stops nothing.
+OPTIONAL="chromium chromium-driver"
 # Services that packages of the list bring along and nobody asked to have.
 SERVICES="rabbitmq-server.service epmd.service epmd.socket"
 
@@ -239,8 +241,17 @@ test) LIST="$BUILD $TEST" ;;
 *) die "usage: $0 [--check] build|test" ;;
 esac
 
+# Installs what tests can do without, where that needs no question.
+install_optional() {
+    [ "$WHAT" = test ] && [ -z "$CHECK" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    find_missing $OPTIONAL
+    [ -n "$MISSING" ] || return 0
+    say "installing for the tests of the web page: $MISSING"
+    apt install --no-install-recommends $MISSING || say "left out: $MISSING cannot be installed; the page is not tested in a browser"
+}
+
 find_missing $LIST
-[ -n "$MISSING" ] || exit 0
+[ -n "$MISSING" ] || { install_optional; exit 0; }
 if [ -n "$CHECK" ]; then
     say "missing: $MISSING"
     say "\`make deps\` installs them"
@@ -254,4 +265,5 @@ become_root
 install_missing
 find_missing $LIST
 [ -z "$MISSING" ] || die "still missing after the installation: $MISSING"
+install_optional
 say "everything is there"

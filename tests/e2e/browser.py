@@ -50,9 +50,13 @@ class Browser:
         self._wait_for_driver()
         options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
                             f"--user-data-dir={self.profile}", "--window-size=1200,900"]}
-        answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"},
-            "unhandledPromptBehavior": "ignore"}}})
+        try:
+            answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
+                "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"},
+                "unhandledPromptBehavior": "ignore"}}})
+        except AssertionError:
+            self.stop()
+            raise
         self.session = answer["sessionId"]
 
     def _wait_for_driver(self):
