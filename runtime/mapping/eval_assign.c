@@ -71,6 +71,10 @@ static int assign_value(struct ev *c, void *arg, struct val v, const struct path
     int rc = eval(c, a.n->a, a.env, a.in, &root, assign_path, &a);
     if (!rc && a.dropped.kind == VAL_ARRAY)
         rc = access_delete(c, a.result, a.dropped, &a.result);
+    if (!rc && a.p && a.n->kind != N_ASSIGN) { /* an update is never a place, even where it changed nothing */
+        struct str state = val_excerpt(c->heap, a.result, 20);
+        return ev_error(c, "Invalid path expression near attempt to access element 0 of [%.*s,[]]", STR_FMT(state));
+    }
     return rc ? rc : ev_emit(c, a.out, a.arg, a.result, a.p);
 }
 

@@ -47,6 +47,8 @@ static void constant_keys(void **state)
         {"{(.): 1}", "1", "!Cannot use number (1) as object key"},
         {"path(1 | .a?)", "null", "!Invalid path expression near attempt to access element \"a\" of 1"},
         {"[.[] | finites], ([nan | finites] | length)", "[1,null,\"a\",1e400,[1]]", "[1] 1"},
+        {"path(empty |= 1)", "{\"a\":2}", "!Invalid path expression near attempt to access element 0 of [{\"a\":2},[]]"},
+        {"path(empty = 1)", "{\"a\":2}", "[]"},
         {"transpose", "[0.5]", "!Cannot index number with number (0)"},
         {"transpose", "[3.5,100000000000000000001]", "!Cannot index number with number (0)"},
         {"[1e17] | todate", "null", "\"-2147481750-12-31T00:00:00Z\""},
