@@ -4,6 +4,7 @@ port-ocean from the Python package index in a virtual environment under build/ (
 when Python 3.12 and the index are there. OCEAN_ORIGINAL_PYTHON names another Python that has it; OCEAN_ORIGINAL=off leaves
 this out.
 """
+import glob
 import json
 import os
 import shutil
@@ -85,7 +86,7 @@ def items(numbers, **changed):
 
 
 def python_312():
-    for name in ("python3.12", os.path.expanduser("~/.pyenv/versions/3.12.1/bin/python3.12")):
+    for name in ["python3.12"] + sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.12*/bin/python3.12"))):
         path = shutil.which(name)
         if path and subprocess.run([path, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 12))"],
                                    capture_output=True).returncode == 0:
