@@ -215,7 +215,9 @@ static int run(struct db *d, struct sqlite3 *h, struct db_job *job)
         core_forget(k);
     if (w->lag_us)
         return past_run(w, w->lag_us, &job->err);
-    if (past_keep(w, job->writes) == 0 && w->route->run(w) == 0 && (!(w->route->flags & ROUTE_WRITES) || (changes_store(w) == 0 && core_tally_flush(k, &w->r) == 0))) {
+    bool writes = w->route->flags & ROUTE_WRITES;
+    if (past_keep(w, job->writes) == 0 && w->route->run(w) == 0 &&
+        (!writes || (changes_store(w) == 0 && core_tally_flush(k, &w->r) == 0))) {
         w->r.status = 0; /* a look-up on the way may have found nothing */
         return 0;
     }

@@ -103,6 +103,10 @@ struct node *ast_parse(struct arena *a, struct heap *h, struct str text, const c
 /* A file of definitions only (the prelude): appends them to `defs`. */
 size_t ast_parse_defs(struct arena *a, struct heap *h, struct str text, struct def ***ret);
 
+/* The node behind pipes through `.`; and whether it is a value that stands in the text (jq_const.c). */
+const struct node *ast_without_identity(const struct node *n);
+bool ast_is_constant(const struct node *n);
+
 struct bind_result {
     const char *message; /* it does not compile: why (column and caret) */
     const char *libjq;   /* needs libjq: why; NULL: native */

@@ -335,36 +335,6 @@ static struct node *parse_value(struct parser *p)
     return pipe;
 }
 
-/* Piped through `.`, a constant is still one. */
-static const struct node *without_identity(const struct node *n)
-{
-    while (n->kind == N_PIPE && (n->a->kind == N_IDENTITY || n->b->kind == N_IDENTITY))
-        n = n->a->kind == N_IDENTITY ? n->b : n->a;
-    return n;
-}
-
-/* A value that stands in the text, arrays and objects of such ones included. */
-static bool is_constant(const struct node *n)
-{
-    n = without_identity(n);
-    switch (n->kind) {
-    case N_CONST: return true;
-    case N_ARRAY: return !n->a || is_constant(n->a);
-    case N_COMMA: return is_constant(n->a) && is_constant(n->b);
-    case N_BINOP: /* jq computes with numbers, and compares, while it compiles */
-        if (n->op >= OP_EQ && n->op <= OP_GE)
-            return n->a->kind != N_COMMA && n->b->kind != N_COMMA && is_constant(n->a) && is_constant(n->b);
-        return n->a->kind == N_CONST && n->a->v.kind == VAL_NUMBER && n->b->kind == N_CONST &&
-               n->b->v.kind == VAL_NUMBER;
-    case N_OBJECT:
-        for (size_t i = 0; i < n->n; i++)
-            if (!is_constant(n->list[i]))
-                return false;
-        return true;
-    default: return false;
-    }
-}
-
 static void parse_entry(struct parser *p, struct node *o)
 {
     struct node *key, *v = NULL;
@@ -385,8 +355,8 @@ static void parse_entry(struct parser *p, struct node *o)
             v = new_node(p, N_INDEX, identity(p), key);
     } else if (accept(p, "(")) {
         key = parse_query(p);
-        const struct node *sole = without_identity(key);
-        if (sole->kind != N_COMMA && is_constant(sole) && !(sole->kind == N_CONST && sole->v.kind == VAL_STRING))
+        const struct node *sole = ast_without_identity(key);
+        if (sole->kind != N_COMMA && ast_is_constant(sole) && !(sole->kind == N_CONST && sole->v.kind == VAL_STRING))
             fail_at(p, key->at, "only strings can be object keys");
         expect(p, ")");
     } else {

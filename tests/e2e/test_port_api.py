@@ -329,6 +329,7 @@ class Entities(Rows):
         """T-22 a merge changes what is named"""
         self.put("dock", FULL_TEXT)
         before = self.entity("dock", "d1")
+        time.sleep(0.005)  # instants have milliseconds
         self.put("dock", {"identifier": "d1", "properties": {"stars": None}}, 200)
         after = self.entity("dock", "d1")
         self.assertEqual((after["properties"]["stars"], after["properties"]["lang"], after["relations"]["owner"]), (None, "c", "red"))
