@@ -122,14 +122,6 @@ void *arena_zalloc(struct arena *a, size_t n)
     return p;
 }
 
-void *arena_dup(struct arena *a, const void *src, size_t n)
-{
-    void *p = arena_alloc(a, n);
-    if (p && n)
-        memcpy(p, src, n);
-    return p;
-}
-
 struct str arena_str(struct arena *a, struct str s)
 {
     char *p = arena_alloc(a, s.n + 1);

@@ -15,7 +15,6 @@ void arena_free(struct arena *a);            /* NULL allowed */
 void arena_reset(struct arena *a);           /* runs defers, keeps one chunk */
 void *arena_alloc(struct arena *a, size_t n);
 void *arena_zalloc(struct arena *a, size_t n);
-void *arena_dup(struct arena *a, const void *p, size_t n);
 struct str arena_str(struct arena *a, struct str s); /* copy, NUL-terminated beyond n */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void arena_defer(struct arena *a, void (*fn)(void *), void *arg);

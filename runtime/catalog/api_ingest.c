@@ -194,10 +194,8 @@ static bool record_wanted(struct work *w, struct json record)
 int api_logs_get(struct work *w)
 {
     int64_t id = integration_find(w, w->seg[0], BY_ANY), limit;
-    if (!id || work_number(w, "limit", 100, &limit) < 0)
+    if (!id || work_limit(w, 100, 300, &limit) < 0)
         return -1;
-    if (limit < 1 || limit > 300)
-        return refuse_invalid(&w->r, "\"query/limit\" must be integer from 1 to 300");
     struct sqlite3_stmt *s =
         q_open(w->k, &w->r, "SELECT data FROM record WHERE integration = ? ORDER BY id DESC", "i", id);
     struct jw jw = work_begin(w);

@@ -162,10 +162,8 @@ int control_raw(struct work *w)
     static const char *const names[] = {"integration", "sync", "kind", "eventId"};
     static const char *const numbers[] = {"entries", "items", "bytes"};
     int64_t limit;
-    if (work_number(w, "limit", 100, &limit) < 0)
+    if (work_limit(w, 100, 0, &limit) < 0)
         return -1;
-    if (limit < 1)
-        return refuse_invalid(&w->r, "\"query/limit\" must be integer of at least 1");
     struct sqlite3_stmt *s =
         q_open(w->k, &w->r,
                "SELECT i.identifier, r.sync, r.kind, r.event, r.entries, r.items, r.bytes, r.at, r.body FROM raw r"

@@ -184,15 +184,7 @@ int api_documents_get(struct work *w)
     struct sqlite3_stmt *s =
         q_open(w->k, &w->r, "SELECT doc FROM document WHERE class = ? AND owner = ? ORDER BY identifier", "tt",
                str_of(class), owner);
-    struct jw jw = work_begin(w);
-    jw_key(&jw, str_of(list));
-    jw_arr(&jw);
-    int rc;
-    while ((rc = q_row(w->k, s, &w->r)) > 0)
-        jw_raw(&jw, q_text(s, 0));
-    jw_end_arr(&jw);
-    work_end(w, &jw);
-    return rc;
+    return work_documents(w, list, s);
 }
 
 int api_document_delete(struct work *w)

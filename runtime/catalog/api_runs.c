@@ -390,10 +390,8 @@ static int list_runs(struct work *w, const struct family *f)
     work_param(w, "external_run_id", 0, &external);
     for (size_t i = 0; work_param(w, "include", i, &include); i++)
         with_node |= f->workflow && str_is(include, "nodeConfig");
-    if (work_number(w, "limit", LIMIT_RUNS, &limit) < 0)
+    if (work_limit(w, LIMIT_RUNS, LIMIT_RUNS, &limit) < 0)
         return -1;
-    if (limit < 1 || limit > LIMIT_RUNS)
-        return refuse_invalid(&w->r, "\"query/limit\" must be integer from 1 to %d", LIMIT_RUNS);
     struct sqlite3_stmt *s =
         q_open(w->k, &w->r,
                "SELECT doc FROM run WHERE workflow = ?1 AND (?2 IS NULL OR external = ?2) ORDER BY id DESC LIMIT ?3", "iti",
@@ -485,23 +483,14 @@ int api_action_logs_get(struct work *w)
 {
     struct run run;
     int64_t limit, offset;
-    if (find(w, &actions, w->seg[0], &run) < 0 || work_number(w, "limit", LIMIT_RUN_LOGS, &limit) < 0 ||
+    if (find(w, &actions, w->seg[0], &run) < 0 || work_limit(w, LIMIT_RUN_LOGS, LIMIT_RUN_LOGS, &limit) < 0 ||
         work_number(w, "offset", 0, &offset) < 0)
         return -1;
-    if (limit < 1 || limit > LIMIT_RUN_LOGS || offset < 0)
-        return refuse_invalid(&w->r, "\"query/limit\" must be integer from 1 to %d, \"query/offset\" at least 0",
-                              LIMIT_RUN_LOGS);
+    if (offset < 0)
+        return refuse_invalid(&w->r, "\"query/offset\" must not be negative");
     struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT doc FROM run_log WHERE run = ? ORDER BY id LIMIT ? OFFSET ?", "iii",
                                     run.row, limit, offset);
-    struct jw jw = work_begin(w);
-    jw_key_c(&jw, "runLogs");
-    jw_arr(&jw);
-    int rc;
-    while ((rc = q_row(w->k, s, &w->r)) > 0)
-        jw_raw(&jw, q_text(s, 0));
-    jw_end_arr(&jw);
-    work_end(w, &jw);
-    return rc;
+    return work_documents(w, "runLogs", s);
 }
 
 int api_node_log_post(struct work *w)

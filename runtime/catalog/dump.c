@@ -1,5 +1,5 @@
 /* Export and import. One table of sections serves both: what is selected, under which names, and how a line goes back.
- * A name's first letter is its type: t text (or null), i integer, j JSON that stands as it is stored. */
+ * A name's first letter is its type: t text, i integer, j JSON that stands as it is stored. */
 #include "catalog/dump.h"
 
 #include <sqlite3.h>
@@ -127,12 +127,13 @@ static const struct section sections[] = {
 
 /* Export ---------------------------------------------------------------------------------------------------------- */
 
+/* A value that is not set is left out: null would be the text of a JSON column. */
 static void write_column(struct jw *jw, struct sqlite3_stmt *s, const char *column, int i)
 {
-    jw_key(jw, str_of(column + 1));
     if (sqlite3_column_type(s, i) == SQLITE_NULL)
-        jw_null(jw);
-    else if (*column == 'i')
+        return;
+    jw_key(jw, str_of(column + 1));
+    if (*column == 'i')
         jw_int(jw, q_num(s, i));
     else if (*column == 'j')
         jw_raw(jw, q_text(s, i));
@@ -260,7 +261,7 @@ static int read_line(struct core *k, struct json in, size_t number, struct buf *
         const char *column = x->columns[i];
         struct json v = json_get(in, str_of(column + 1));
         int64_t n;
-        if (json_is_nil(v)) {
+        if (!v.v) {
             sqlite3_bind_null(s, i + 1);
         } else if (*column == 'i' && json_int64(v, &n)) {
             sqlite3_bind_int64(s, i + 1, n);

@@ -103,10 +103,8 @@ int control_resyncs(struct work *w)
     struct str integration = STR_NULL;
     int64_t limit;
     work_param(w, "integration", 0, &integration);
-    if (work_number(w, "limit", 100, &limit) < 0)
+    if (work_limit(w, 100, 0, &limit) < 0)
         return -1;
-    if (limit < 1)
-        return refuse_invalid(&w->r, "\"query/limit\" must be integer of at least 1");
     struct sqlite3_stmt *s =
         q_open(w->k, &w->r,
                "SELECT i.identifier, r.started_at, r.ended_at, r.status FROM resync r JOIN integration i ON i.id ="

@@ -153,12 +153,4 @@ void tokens_revoke(struct tokens *t, struct str client)
     }
 }
 
-void tokens_clear(struct tokens *t)
-{
-    strmap_free(t->newest);
-    strmap_free(t->by_text);
-    t->by_text = strmap_new(token_free);
-    t->newest = strmap_new(NULL);
-}
-
 size_t tokens_count(const struct tokens *t) { return strmap_count(t->by_text); }

@@ -22,5 +22,4 @@ const struct token *tokens_issue(struct tokens *t, struct str client, int64_t no
 struct str tokens_check(const struct tokens *t, struct str authorization, int64_t now_us);
 /* client p NULL: all. */
 void tokens_revoke(struct tokens *t, struct str client);
-void tokens_clear(struct tokens *t);
 size_t tokens_count(const struct tokens *t);

@@ -53,6 +53,29 @@ int work_number(struct work *w, const char *name, int64_t fallback, int64_t *ret
     return refuse_invalid(&w->r, "\"query/%s\" must be integer, not \"%.*s\"", name, STR_FMT(v));
 }
 
+int work_limit(struct work *w, int64_t fallback, int64_t max, int64_t *ret)
+{
+    if (work_number(w, "limit", fallback, ret) < 0)
+        return -1;
+    if (*ret >= 1 && (!max || *ret <= max))
+        return 0;
+    return max ? refuse_invalid(&w->r, "\"query/limit\" must be integer from 1 to %lld", (long long)max)
+               : refuse_invalid(&w->r, "\"query/limit\" must be integer of at least 1");
+}
+
+int work_documents(struct work *w, const char *key, struct sqlite3_stmt *s)
+{
+    struct jw jw = work_begin(w);
+    int rc;
+    jw_key(&jw, str_of(key));
+    jw_arr(&jw);
+    while ((rc = q_row(w->k, s, &w->r)) > 0)
+        jw_raw(&jw, q_text(s, 0));
+    jw_end_arr(&jw);
+    work_end(w, &jw);
+    return rc;
+}
+
 struct json work_json(struct work *w)
 {
     struct err e = {0};

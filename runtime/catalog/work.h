@@ -97,6 +97,10 @@ struct work {
 bool work_param(struct work *w, const char *name, size_t nth, struct str *ret);
 int work_flag(struct work *w, const char *name, bool fallback, bool *ret);
 int work_number(struct work *w, const char *name, int64_t fallback, int64_t *ret);
+/* `limit` of the query, from 1 to `max` (0: any). */
+int work_limit(struct work *w, int64_t fallback, int64_t max, int64_t *ret);
+/* The answer {"ok", KEY: [...]} of the documents in the first column of what `s` selects; -1 refused. */
+int work_documents(struct work *w, const char *key, struct sqlite3_stmt *s);
 /* Body as JSON; NONE after a refusal (400 unparsable, 422 empty or no object). */
 struct json work_json(struct work *w);
 /* {"ok":true ... } around what the caller writes. */

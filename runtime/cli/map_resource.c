@@ -179,24 +179,10 @@ static void map_item(struct job *j, struct val item)
 static void job_begin(struct job *j, struct json items)
 {
     const struct map_options *o = j->all->run->o;
-    const struct plan *p = j->plan;
     struct mapper *m = &j->m;
-    *m = (struct mapper){.plan = p, .items = items, .parse_all = o->all};
-    heap_init(&m->heap, EV_HEAP_MAX);
-    ev_init(&m->ev, &m->heap);
-    m->ev.env_value = val_of_doc(json_root(p->env_doc).v);
+    mapper_init(m, j->plan, items, o->all);
     m->ev.clock_fixed = o->clock_fixed;
     m->ev.clock = o->clock;
-    buf_init(&m->text, BUF_NO_LIMIT);
-    m->values = xcalloc(p->nfields + 1, sizeof(*m->values));
-    m->names = xcalloc(p->nfields + 1, sizeof(*m->names));
-    m->nulls = xcalloc(p->nexprs, sizeof(*m->nulls));
-    m->errors = xcalloc(p->nexprs, sizeof(*m->errors));
-    m->hints = xcalloc(p->nexprs, sizeof(*m->hints));
-    m->excerpts = xcalloc(p->nexprs, sizeof(*m->excerpts));
-    m->exhausted = xcalloc(p->nexprs, sizeof(*m->exhausted));
-    m->batch = xcalloc(1, sizeof(*m->batch));
-    m->batch->arena = arena_new(0);
     struct err e = {0};
     if (libjq_prepare(m, &e) < 0)
         j->failure = xstrdup(e.msg);
@@ -222,19 +208,7 @@ static void job_end(struct job *j)
         keep(&t->hint, m->hints[i], m->hints[i] ? strlen(m->hints[i]) : 0);
         keep(&t->error, m->errors[i], m->errors[i] ? strlen(m->errors[i]) : 0);
     }
-    libjq_done(&m->lib);
-    libjq_done(&m->lib_items);
-    ev_done(&m->ev);
-    heap_done(&m->heap);
-    buf_done(&m->text);
-    free(m->values);
-    free(m->names);
-    free(m->nulls);
-    free(m->errors);
-    free(m->hints);
-    free(m->excerpts);
-    free(m->exhausted);
-    free(m->slots);
+    mapper_done(m);
     mapped_batch_free(m->batch);
     free(j->failure);
     j->failure = NULL;

@@ -324,13 +324,6 @@ void retry_set_header(struct retry_call *r, struct str name, struct str value)
     r->headers[r->nheaders++].value = (struct str){str_dup(value), value.n};
 }
 
-void retry_set_url(struct retry_call *r, const char *url)
-{
-    char *copy = xstrdup(url);
-    free(r->url);
-    r->url = copy;
-}
-
 void retry_cancel(struct retry_call *r)
 {
     if (!r || (!r->req && !r->timer)) /* neither: `done` is running */

@@ -29,8 +29,7 @@ double retry_delay(const struct retry_policy *p, int n, const struct http_resp *
 enum retry_flag { RETRY_BY_METHOD, RETRY_ALWAYS, RETRY_NEVER };
 
 struct retry_call;
-/* Called before each wait; may change headers or url of what is sent next with retry_set_header and retry_set_url, or
- * cancel. Optional. */
+/* Called before each wait; may change headers of what is sent next with retry_set_header, or cancel. Optional. */
 struct retry_hooks {
     void (*waiting)(void *arg, int n, double seconds, int status, const struct err *e);
     void *arg;
@@ -42,6 +41,5 @@ struct retry_call *retry_send(struct http_client *c, struct http_spec *spec, con
                               struct err *e);
 /* Inside `waiting` or during the wait: what the next sending carries. The header replaces those of that name. */
 void retry_set_header(struct retry_call *r, struct str name, struct str value);
-void retry_set_url(struct retry_call *r, const char *url);
 void retry_cancel(struct retry_call *r); /* done will not run; NULL allowed */
 int retry_count(const struct retry_call *r); /* repeats so far */

@@ -24,11 +24,6 @@ static bool any_query(struct heap *h, struct val v)
     return false;
 }
 
-bool entity_is_query(struct json v)
-{
-    return json_is_obj(v) && json_get_c(v, "combinator").v && json_get_c(v, "rules").v;
-}
-
 /* Building
  * ---------------------------------------------------------------------------------------------------------
  */

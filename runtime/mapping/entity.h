@@ -9,8 +9,6 @@
 /* Fingerprint of the comparison form of an entity object (mapped, or as Port answered it). Parts that are not among
  * title, icon, team, properties and relations are ignored. */
 struct key128 entity_fingerprint(struct json entity);
-/* A search query object (S-25): has combinator and rules. */
-bool entity_is_query(struct json v);
 /* Why two entities differ: appends "properties.url, title" to `out`; returns the number of differing parts. A mapped property that
  * `theirs` lacks and `defined(arg, name)` denies does not count; it is reported through `undefined` (may be NULL). */
 size_t entity_diff(struct json ours, struct json theirs, bool (*defined)(void *arg, struct str property), void *arg,

@@ -24,6 +24,7 @@ static const char prelude[] =
     "def trimstr($x): ltrimstr($x) | rtrimstr($x); "
     "def pick(f): . as $v | reduce path(f) as $p (null; setpath($p; $v | getpath($p))); "
     "def have_decnum: false; def have_literal_numbers: false; "
+    "def skip($n; f): foreach f as $x ($n; . - 1; if . < 0 then $x else empty end); "
     "def add(f): reduce f as $x (null; . + $x); ";
 
 struct program {

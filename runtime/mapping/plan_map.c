@@ -158,9 +158,9 @@ static void place_entities(struct mapper *m)
     }
 }
 
-static void mapper_init(struct mapper *m, const struct plan *p)
+void mapper_init(struct mapper *m, const struct plan *p, struct json items, bool parse_all)
 {
-    m->plan = p;
+    *m = (struct mapper){.plan = p, .items = items, .parse_all = parse_all};
     heap_init(&m->heap, EV_HEAP_MAX);
     ev_init(&m->ev, &m->heap);
     found_init(&m->ev.found, p->reads);
@@ -177,7 +177,7 @@ static void mapper_init(struct mapper *m, const struct plan *p)
     m->batch->arena = arena_new(0);
 }
 
-static void mapper_done(struct mapper *m)
+void mapper_done(struct mapper *m)
 {
     libjq_done(&m->lib);
     libjq_done(&m->lib_items);
@@ -215,9 +215,7 @@ int plan_map(const struct plan *p, struct json items, bool parse_all, atomic_boo
         return ERR(e, ERR_INVAL, "a batch must be an array of objects, not %s",
                    json_type_name(json_type(items)));
     struct mapper *m = xcalloc(1, sizeof(*m));
-    m->items = items;
-    m->parse_all = parse_all;
-    mapper_init(m, p);
+    mapper_init(m, p, items, parse_all);
     m->batch->raw = json_len(items);
     int rc = libjq_prepare(m, e);
     if (rc == 0) {

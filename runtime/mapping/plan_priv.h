@@ -99,6 +99,9 @@ struct entity_slot {
 };
 
 /* plan_map.c */
+/* Ready for the items of one batch; the batch made is m->batch, which mapper_done leaves to its caller. */
+void mapper_init(struct mapper *m, const struct plan *p, struct json items, bool parse_all);
+void mapper_done(struct mapper *m);
 /* Evaluates expression i for an element. FIRST_VALUE with *ret; FIRST_EMPTY; FIRST_ERROR with *error;
  * FIRST_FATAL likewise. */
 enum ev_first mapper_eval(struct mapper *m, int i, struct val in, struct val *ret, const char **error);

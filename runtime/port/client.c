@@ -106,7 +106,6 @@ void port_free(struct port *p)
 }
 
 const char *port_type(const struct port *p) { return p->type; }
-const char *port_identifier(const struct port *p) { return p->identifier; }
 size_t port_requests(const struct port *p) { return p->requests; }
 struct str port_call_body(const struct port_call *c) { return buf_str(&c->body); }
 

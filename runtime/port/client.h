@@ -62,4 +62,3 @@ size_t port_requests(const struct port *p);
 /* Offset of Port's clock against ours from Date headers, in microseconds; 0 if unknown. */
 int64_t port_clock_offset_us(const struct port *p);
 const char *port_type(const struct port *p);
-const char *port_identifier(const struct port *p);

@@ -47,7 +47,6 @@ struct db {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     struct db_job *head, **tail;
-    size_t length;
     bool closing, ended;  /* ended: the thread is gone */
     struct cached *stmts; /* open addressing by address */
     size_t nstmts, cap;
@@ -240,7 +239,6 @@ static size_t take(struct db *d, struct db_job *jobs[GROUP_MAX])
     while (d->head && n < GROUP_MAX && (n == 0 || (jobs[0]->writes && d->head->writes))) {
         jobs[n++] = d->head;
         d->head = d->head->next;
-        d->length--;
     }
     if (!d->head)
         d->tail = &d->head;
@@ -281,18 +279,8 @@ void db_submit(struct db *d, struct db_job *job)
     pthread_mutex_lock(&d->mutex);
     *d->tail = job;
     d->tail = &job->next;
-    d->length++;
     pthread_cond_signal(&d->wake);
     pthread_mutex_unlock(&d->mutex);
-}
-
-size_t db_queue_length(const struct db *d)
-{
-    struct db *m = (struct db *)(uintptr_t)d;
-    pthread_mutex_lock(&m->mutex);
-    size_t n = m->length;
-    pthread_mutex_unlock(&m->mutex);
-    return n;
 }
 
 /* A blocking call wraps the job in one of its own, so that the caller's `done` is not needed. */

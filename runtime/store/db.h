@@ -45,4 +45,3 @@ int db_call(struct db *d, struct db_job *job);
 struct sqlite3_stmt *db_stmt(struct db *d, const char *sql, struct err *e);
 /* ERR_IO with SQLite's message. */
 int db_error(struct sqlite3 *h, struct err *e, const char *what);
-size_t db_queue_length(const struct db *d);

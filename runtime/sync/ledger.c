@@ -142,4 +142,3 @@ size_t ledger_relations(const struct ledger *l) { return l->nrelations; }
 
 const struct ledger_relation *ledger_relation_at(const struct ledger *l, size_t i) { return &l->relations[i]; }
 
-size_t ledger_count(const struct ledger *l) { return keyset_count(l->keys); }

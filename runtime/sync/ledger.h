@@ -43,4 +43,3 @@ const struct ledger_blueprint *ledger_blueprint_at(const struct ledger *l, size_
 const struct ledger_blueprint *ledger_blueprint(const struct ledger *l, struct str name); /* NULL: none produced */
 size_t ledger_relations(const struct ledger *l);
 const struct ledger_relation *ledger_relation_at(const struct ledger *l, size_t i);
-size_t ledger_count(const struct ledger *l); /* keys held */

@@ -259,4 +259,3 @@ void loader_abort(struct loader *l)
 
 bool loader_has_open(const struct loader *l) { return l->open != NULL; }
 
-size_t loader_in_flight(const struct loader *l) { return l->sent; }

@@ -40,7 +40,6 @@ void loader_flush(struct loader *l);
 /* Whatever was not sent gets the outcome `abandoned`, soon. */
 void loader_abort(struct loader *l);
 bool loader_has_open(const struct loader *l); /* some bulk is not full yet */
-size_t loader_in_flight(const struct loader *l);
 
 /* Packing, pure. */
 struct pack {

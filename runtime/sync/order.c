@@ -148,7 +148,6 @@ void order_relations(struct order *o, struct json relations)
 
 size_t order_count(const struct order *o) { return o->n; }
 
-size_t order_edges(const struct order *o) { return o->nedges; }
 
 /* Sorting ---------------------------------------------------------------------------------------------------------- */
 

@@ -21,7 +21,6 @@ bool order_select(struct order *o, struct key128 key);
  * every rule on $identifier with "=" (S-115). */
 void order_relations(struct order *o, struct json relations);
 size_t order_count(const struct order *o);
-size_t order_edges(const struct order *o);
 /* Rows sorted: targets_first puts an entity after those it relates to, else before them; otherwise in order of
  * registration. rows has room for order_count. Returns false if there is a cycle: then what lies on it or behind it
  * follows the sorted part in order of registration. */

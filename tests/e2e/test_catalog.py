@@ -34,7 +34,7 @@ class Snapshots(Case):
         port.put("thing", things(0, 60))
         port.call("POST", "/integration", {"installationId": "my-jira", "installationAppType": "jira", "version": "1",
                                            "changelogDestination": {}, "config": {"resources": []}})
-        port.call("POST", "/integration/my-jira/kinds/a/examples", {"examples": [{"n": 1.10, "big": 9007199254740993}]})
+        port.call("POST", "/integration/my-jira/kinds/a/examples", {"examples": [{"n": 1.10, "big": 9007199254740993}, None]})
         return port
 
     def test_restore(self):
