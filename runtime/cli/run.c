@@ -45,6 +45,7 @@ struct app {
     struct state *state;
     struct port *port;
     struct jq_host *jq;
+    struct engine engine;
     struct health *health;
     struct progress *progress;
     struct timer *schedule, *deadline;
@@ -140,16 +141,9 @@ static void on_resync_done(void *arg, const struct resync_report *r)
 
 static void start_resync(struct app *a)
 {
-    struct err e = {0};
     a->again = false;
     struct resync_opts o = {
-        .loop = a->loop,
-        .port = a->port,
-        .state = a->state,
-        .source = vm_source(a->vm),
-        .settings = a->settings,
-        .jq = a->jq,
-        .jq_env = (const char *const *)a->jq_env,
+        .engine = &a->engine,
         .trigger = TRIGGER_MACHINE,
         .kinds = a->opts->kinds,
         .nkinds = a->opts->nkinds,
@@ -161,12 +155,7 @@ static void start_resync(struct app *a)
         o.max_shrink_percent = a->opts->max_shrink_percent;
     }
     a->progress = progress_new(isatty(STDERR_FILENO) && !a->opts->json);
-    a->resync = resync_start(&o, on_progress, on_resync_done, a, &e);
-    if (!a->resync) {
-        progress_free(a->progress);
-        a->progress = NULL;
-        fail(a, &e, exit_of(&e));
-    }
+    a->resync = resync_start(&o, on_progress, on_resync_done, a);
 }
 
 static void on_schedule(void *arg)
@@ -287,6 +276,16 @@ static void connect_port(struct app *a)
         .blueprint_ttl_s = s->blueprint_cache_ttl_s,
     };
     a->port = port_new(a->loop, &o);
+    a->engine = (struct engine){
+        .loop = a->loop,
+        .port = a->port,
+        .state = a->state,
+        .source = vm_source(a->vm),
+        .settings = s,
+        .jq = a->jq,
+        .jq_env = (const char *const *)a->jq_env,
+    };
+    a->engine.mappings = mappings_new(&a->engine);
     struct port_setup_opts setup = {
         .def = a->definition,
         .initialize_resources = s->initialize_port_resources,
@@ -409,6 +408,7 @@ static void take_down(struct app *a)
     vm_free(a->vm);
     event_unref(a->start_event);
     port_free(a->port);
+    mappings_free(a->engine.mappings);
     jq_host_free(a->jq);
     state_close(a->state);
     if (a->catalog)

@@ -105,13 +105,6 @@ static const struct mapping_resource *resource_of(lua_State *L, const struct vie
     return w->event->resource;
 }
 
-static struct mapping_doc *mapping_of(struct event *ev)
-{
-    while (ev && !ev->mapping)
-        ev = ev->parent;
-    return ev ? ev->mapping : NULL;
-}
-
 static void push_resource(lua_State *L, const struct view *w, const char *key)
 {
     const struct mapping_resource *r = resource_of(L, w);
@@ -153,10 +146,9 @@ static int event_index(lua_State *L)
     else if (is(key, "resource_config", "resourceConfig") || strcmp(key, "kind") == 0 || strcmp(key, "index") == 0)
         push_resource(L, w, key);
     else if (is(key, "port_app_config", "portAppConfig")) {
-        struct mapping_doc *m = mapping_of(ev);
-        if (!m)
+        if (!ev->mapping)
             return error_misuse(L, "ocean.event.port_app_config is not set: no mapping was loaded in this event");
-        jsonval_push(L, json_root(m->doc), false);
+        jsonval_push(L, json_root(ev->mapping->doc->doc), false);
     } else
         lua_pushnil(L);
     return 1;

@@ -107,7 +107,7 @@ void batch_map(struct batch *b)
     b->state = BATCH_MAPPING;
     b->job.run = map_run;
     b->job.done = map_done;
-    worker_submit(b->p->run->loop, &b->job);
+    worker_submit(b->p->run->engine->loop, &b->job);
 }
 
 bool batch_map_failed(const struct batch *b)

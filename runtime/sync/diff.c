@@ -194,7 +194,7 @@ static void send_group(struct lookup *l, size_t g)
         identifiers[i] = l->items[l->order[begin + i]].e->identifier;
     l->groups[g] = (struct group){l, g};
     l->in_flight++;
-    port_lookup(l->run->port, l->items[l->order[begin]].e->blueprint, identifiers, n, l->parts, l->nparts,
+    port_lookup(l->run->engine->port, l->items[l->order[begin]].e->blueprint, identifiers, n, l->parts, l->nparts,
                 l->run->write.feature, on_answer, &l->groups[g]);
 }
 

@@ -1,9 +1,8 @@
 /* Events are small and counted: whoever may outlive the opener (a script's task, a request) holds a reference. A child
- * borrows its parent's mapping; the reference to the parent keeps it alive, and a mapping is never replaced. */
+ * starts with its parent's mapping and keeps it even when the parent loads another one. */
 #define LOG_GROUP "sync.event"
 #include "sync/event.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +41,7 @@ struct event *event_new(enum event_type t, enum event_trigger trig, struct event
     e->start_wall_us = clock_wall_us();
     if (parent) {
         e->parent = event_ref(parent);
-        e->mapping = parent->mapping;
-        e->mapping_inherited = parent->mapping != NULL;
+        e->mapping = parent->mapping ? mapping_ref(parent->mapping) : NULL;
     }
     return e;
 }
@@ -58,18 +56,17 @@ void event_unref(struct event *e)
 {
     while (e && --e->refs == 0) {
         struct event *parent = e->parent;
-        if (!e->mapping_inherited)
-            mapping_doc_free(e->mapping);
+        mapping_unref(e->mapping);
         free(e);
         e = parent;
     }
 }
 
-void event_set_mapping(struct event *e, struct mapping_doc *m)
+void event_set_mapping(struct event *e, struct mapping *m)
 {
-    assert(!e->mapping || e->mapping_inherited);
+    mapping_ref(m);
+    mapping_unref(e->mapping);
     e->mapping = m;
-    e->mapping_inherited = false;
 }
 
 const char *event_type_name(enum event_type t)

@@ -1,8 +1,7 @@
 /* event.h: the unit of work everything runs in (sync section 2). Reference-counted, loop thread. */
 #pragma once
 #include "base/buf.h"
-#include "config/mapping_doc.h"
-#include "json/json.h"
+#include "sync/mappings.h"
 #include <stdbool.h>
 
 enum event_type { EVENT_START, EVENT_RESYNC, EVENT_INCREMENTAL, EVENT_HTTP_REQUEST, EVENT_ACTION_RUN, EVENT_PROBE };
@@ -14,8 +13,7 @@ struct event {
     enum event_type type;
     enum event_trigger trigger;
     struct event *parent;                    /* a reference, or NULL */
-    struct mapping_doc *mapping;             /* NULL when none was loaded; set once by event_set_mapping */
-    bool mapping_inherited;                  /* borrowed from an ancestor (sync S-5), which the reference keeps alive */
+    struct mapping *mapping;                 /* a reference, or NULL when none was loaded (sync S-5) */
     const struct mapping_resource *resource; /* being processed now, or NULL */
     bool aborted;
     int64_t start_wall_us; /* resync_start_time */
@@ -26,7 +24,7 @@ struct event {
 struct event *event_new(enum event_type t, enum event_trigger trig, struct event *parent);
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
-/* Takes the document over. Once per event: children borrow the pointer. */
-void event_set_mapping(struct event *e, struct mapping_doc *m);
+/* Makes its own reference; what the event had before is let go. */
+void event_set_mapping(struct event *e, struct mapping *m);
 const char *event_type_name(enum event_type t);       /* "resync" */
 const char *event_trigger_name(enum event_trigger t); /* "machine" */

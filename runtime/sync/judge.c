@@ -187,7 +187,7 @@ static void say_held(const struct judge *j, const struct kind *k, size_t n)
     struct buf note;
     buf_init(&note, 4096);
     if (!k->saved->record.known)
-        buf_addf(&note, " (first run of this kind with the state file %s)", state_path(j->o.run->state));
+        buf_addf(&note, " (first run of this kind with the state file %s)", state_path(j->o.run->engine->state));
     if (k->hold == HOLD_EMPTY && holdback_counts_as_empty(&k->facts))
         log_error(
             "kind '%s' is empty, but Port holds %zu entities of it%s: they are held back. If the next run finds it "
@@ -331,7 +331,7 @@ static void save_kind(struct judge *j, struct kind *k)
                 certified_add_blueprint(&now, ledger_blueprint_at(l, b)->name);
     for (size_t b = 0; b < k->saved->nblueprints && (held != HOLD_NONE || k->facts.entities == 0); b++)
         certified_add_blueprint(&now, k->saved->blueprints[b]);
-    certified_save(j->o.run->state, &now);
+    certified_save(j->o.run->engine->state, &now);
     certified_done(&now);
 }
 

@@ -162,7 +162,7 @@ static void flush_soon(struct pipeline *p)
         stop_linger(p);
         loader_flush(p->run->loader);
     } else if (!p->linger && loader_has_open(p->run->loader)) {
-        p->linger = timer_start(p->run->loop, LINGER_MS, 0, on_linger, p);
+        p->linger = timer_start(p->run->engine->loop, LINGER_MS, 0, on_linger, p);
     }
 }
 
@@ -175,7 +175,7 @@ static void advance(void *arg)
         p->cancel_wanted = false;
         p->cancelled = true;
         if (!p->source_done && p->handle)
-            p->run->source->cancel(p->run->source->arg, p->handle);
+            p->run->engine->source->cancel(p->run->engine->source->arg, p->handle);
     }
     compare_ready(p);
     bool more = load_ready(p, &loaded);
@@ -206,7 +206,7 @@ void pipeline_schedule(struct pipeline *p)
     if (p->scheduled || p->over)
         return;
     p->scheduled = true;
-    loop_defer(p->run->loop, advance, p);
+    loop_defer(p->run->engine->loop, advance, p);
 }
 
 /* Stops the handlers and forgets what has not begun to be compared. */
@@ -375,9 +375,9 @@ struct pipeline *pipeline_new(struct run *run, struct resource_run *rr, void (*d
     p->run = run;
     p->rr = rr;
     p->tail = &p->head;
-    p->lookahead = run->settings->resync_lookahead > 0 ? (size_t)run->settings->resync_lookahead : 1;
+    p->lookahead = run->engine->settings->resync_lookahead > 0 ? (size_t)run->engine->settings->resync_lookahead : 1;
     p->examples =
-        examples_new(run->port, rr->res->kind, run->settings->send_raw_data_examples ? EXAMPLES : 0, examples_idle, p);
+        examples_new(run->engine->port, rr->res->kind, run->engine->settings->send_raw_data_examples ? EXAMPLES : 0, examples_idle, p);
     p->misconfig = misconfig_log_new(rr->res->kind, rr->res->index);
     p->done = done;
     p->arg = arg;
@@ -398,7 +398,7 @@ void pipeline_free(struct pipeline *p)
 void pipeline_start(struct pipeline *p, struct event *ev)
 {
     report_problems(p);
-    p->handle = p->run->source->start(p->run->source->arg, ev, p->rr->res, &p->sink);
+    p->handle = p->run->engine->source->start(p->run->engine->source->arg, ev, p->rr->res, &p->sink);
     if (p->cancel_wanted)
         pipeline_schedule(p);
 }

@@ -83,7 +83,7 @@ static void note_listed(struct reconcile *r, struct json entity, struct buf *ide
     buf_reset(text);
     candidate_write(text, blueprint, buf_str(identifier),
                     r->run->write.delete_dependents ? JSON_NONE : json_get_c(entity, "relations"));
-    state_list_add(r->run->state, CANDIDATE_LIST, key, buf_str(text));
+    state_list_add(r->run->engine->state, CANDIDATE_LIST, key, buf_str(text));
 }
 
 static void list_page(struct reconcile *r);
@@ -130,14 +130,14 @@ static void on_page(void *arg, struct json entities, struct str next, const stru
     free(r->cursor);
     r->cursor = next.n ? str_dup(next) : NULL;
     if (r->cursor)
-        state_get(r->run->state, "reconcile", "barrier", on_written, r);
+        state_get(r->run->engine->state, "reconcile", "barrier", on_written, r);
     else
         end_listing(r, NULL);
 }
 
 static void list_page(struct reconcile *r)
 {
-    port_list_owned(r->run->port, r->run->write.feature, r->before, str_of(r->cursor), r->limit, on_page, r);
+    port_list_owned(r->run->engine->port, r->run->write.feature, r->before, str_of(r->cursor), r->limit, on_page, r);
 }
 
 void reconcile_list(struct reconcile *r, void (*done)(void *arg, const struct err *e), void *arg)
@@ -145,9 +145,9 @@ void reconcile_list(struct reconcile *r, void (*done)(void *arg, const struct er
     r->listed = done;
     r->arg = arg;
     /* A fast clock of ours would let entities through that live events wrote during the run. */
-    int64_t offset = port_clock_offset_us(r->run->port);
+    int64_t offset = port_clock_offset_us(r->run->engine->port);
     iso_format(r->before, r->run->event->start_wall_us + (offset < -CLOCK_SLACK_US ? offset : 0), ISO_OFFSET);
-    state_list_clear(r->run->state, CANDIDATE_LIST);
+    state_list_clear(r->run->engine->state, CANDIDATE_LIST);
     list_page(r);
 }
 
@@ -189,7 +189,7 @@ static void finish(struct reconcile *r)
 {
     if (certificate_holds(r->cert))
         judge_save(&r->judge);
-    state_list_clear(r->run->state, CANDIDATE_LIST);
+    state_list_clear(r->run->engine->state, CANDIDATE_LIST);
     r->done(r->arg);
 }
 
@@ -240,14 +240,14 @@ static void on_survey(void *arg, const struct state_row *rows, size_t n, const s
     if (e || n == 0)
         judge(r);
     else
-        state_list_read(r->run->state, CANDIDATE_LIST, r->after, REMOVAL_PAGE, on_survey, r);
+        state_list_read(r->run->engine->state, CANDIDATE_LIST, r->after, REMOVAL_PAGE, on_survey, r);
 }
 
 static void on_blueprints(void *arg)
 {
     struct reconcile *r = arg;
     if (resolve_targets(r)) {
-        state_list_read(r->run->state, CANDIDATE_LIST, 0, REMOVAL_PAGE, on_survey, r);
+        state_list_read(r->run->engine->state, CANDIDATE_LIST, 0, REMOVAL_PAGE, on_survey, r);
         return;
     }
     judge_all_deletable(&r->judge);
@@ -277,5 +277,5 @@ void reconcile_delete(struct reconcile *r, const struct certificate *cert, void 
     r->cert = cert;
     r->done = done;
     r->arg = arg;
-    certified_load(r->run->loop, r->run->state, r->judge.records, r->judge.nkinds, on_records, r);
+    certified_load(r->run->engine->loop, r->run->engine->state, r->judge.records, r->judge.nkinds, on_records, r);
 }

@@ -116,7 +116,7 @@ static void send_bulk(struct removal *r, struct bulk *b)
     for (size_t i = 0; i < b->n; i++)
         ids[i] = str_of(b->ids[i]);
     r->in_flight++;
-    port_bulk_delete(r->run->port, str_of(b->blueprint), ids, b->n, &r->run->write, on_deleted, b);
+    port_bulk_delete(r->run->engine->port, str_of(b->blueprint), ids, b->n, &r->run->write, on_deleted, b);
 }
 
 static void enqueue(struct removal *r, struct bulk **at)
@@ -181,7 +181,7 @@ static void on_page(void *arg, const struct state_row *rows, size_t n, const str
 static void read_page(struct removal *r)
 {
     r->reading = true;
-    state_list_read(r->run->state, CANDIDATE_LIST, r->after, REMOVAL_PAGE, on_page, r);
+    state_list_read(r->run->engine->state, CANDIDATE_LIST, r->after, REMOVAL_PAGE, on_page, r);
 }
 
 static void drop_queue(struct removal *r)
@@ -237,7 +237,7 @@ static void step_single(struct removal *r)
         return;
     }
     r->reading = true;
-    state_list_read(r->run->state, CANDIDATE_LIST, r->rows[r->at++] - 1, 1, on_row, r);
+    state_list_read(r->run->engine->state, CANDIDATE_LIST, r->rows[r->at++] - 1, 1, on_row, r);
 }
 
 static void on_order(void *arg, int64_t *rows, size_t n)
@@ -265,7 +265,7 @@ static void schedule(struct removal *r)
     if (r->scheduled)
         return;
     r->scheduled = true;
-    loop_defer(r->run->loop, step, r);
+    loop_defer(r->run->engine->loop, step, r);
 }
 
 void removal_start(struct run *run, const struct certificate *cert,
@@ -275,7 +275,7 @@ void removal_start(struct run *run, const struct certificate *cert,
     struct removal *r = xcalloc(1, sizeof(*r));
     *r = (struct removal){.run = run, .cert = cert, .wanted = wanted, .done = done, .arg = arg};
     r->tail = &r->head;
-    int max = run->settings->delete_max_entities;
+    int max = run->engine->settings->delete_max_entities;
     r->limit = max < 1 ? 1 : max > BULK_MAX ? BULK_MAX : (size_t)max;
     if (run->write.delete_dependents) {
         schedule(r);

@@ -74,7 +74,7 @@ static void drop_group(struct sorting *s)
     struct group *g = s->groups;
     s->groups = g->next;
     free_group(g);
-    loop_defer(s->run->loop, next_group, s);
+    loop_defer(s->run->engine->loop, next_group, s);
 }
 
 static void on_lookup(void *arg, struct json entities, const struct err *e)
@@ -125,7 +125,7 @@ static void on_schema(void *arg)
         struct str ids[GROUP_MAX];
         for (size_t i = 0; i < g->n; i++)
             ids[i] = str_of(g->ids[i]);
-        port_lookup(s->run->port, str_of(g->blueprint), ids, g->n, parts, n, s->run->write.feature, on_lookup, s);
+        port_lookup(s->run->engine->port, str_of(g->blueprint), ids, g->n, parts, n, s->run->write.feature, on_lookup, s);
     }
     for (size_t i = 0; i < n; i++)
         free(names[i]);
@@ -184,13 +184,13 @@ static void on_page(void *arg, const struct state_row *rows, size_t n, const str
         }
         json_unref(doc);
     }
-    loop_defer(s->run->loop, next_group, s);
+    loop_defer(s->run->engine->loop, next_group, s);
 }
 
 static void read_page(void *arg)
 {
     struct sorting *s = arg;
-    state_list_read(s->run->state, CANDIDATE_LIST, s->after, REMOVAL_PAGE, on_page, s);
+    state_list_read(s->run->engine->state, CANDIDATE_LIST, s->after, REMOVAL_PAGE, on_page, s);
 }
 
 void removal_order(struct run *run, const struct certificate *cert,
@@ -205,5 +205,5 @@ void removal_order(struct run *run, const struct certificate *cert,
                           .done = done,
                           .arg = arg,
                           .order = order_new()};
-    loop_defer(run->loop, read_page, s);
+    loop_defer(run->engine->loop, read_page, s);
 }

@@ -37,7 +37,7 @@ void resend_keep(struct run *run, size_t slot, const struct mapped_entity *e)
     buf_init(&text, BUF_NO_LIMIT);
     buf_addf(&text, "%zu ", slot);
     buf_addstr(&text, e->text);
-    state_list_add(run->state, RETRY_LIST, e->key, buf_str(&text));
+    state_list_add(run->engine->state, RETRY_LIST, e->key, buf_str(&text));
     buf_done(&text);
 }
 
@@ -46,7 +46,7 @@ static void finish(void *arg)
     struct resend *r = arg;
     void (*done)(void *) = r->done;
     void *done_arg = r->arg;
-    state_list_clear(r->run->state, RETRY_LIST);
+    state_list_clear(r->run->engine->state, RETRY_LIST);
     order_free(r->order);
     free(r->rows);
     free(r);
@@ -105,7 +105,7 @@ static void on_sent(void *arg, const struct upsert_result *results, size_t n, co
     free(r->blueprint);
     free(r->text);
     r->blueprint = r->text = NULL;
-    loop_defer(r->run->loop, next, r);
+    loop_defer(r->run->engine->loop, next, r);
 }
 
 static void on_row(void *arg, const struct state_row *rows, size_t n, const struct err *e)
@@ -116,14 +116,14 @@ static void on_row(void *arg, const struct state_row *rows, size_t n, const stru
     if (e || n == 0 || !parse_row(r, rows[0].text, &r->slot, &entity, &doc)) {
         if (e)
             log_error("an entity kept for the retry cannot be read: %s", e->msg);
-        loop_defer(r->run->loop, next, r);
+        loop_defer(r->run->engine->loop, next, r);
         return;
     }
     r->key = rows[0].key;
     r->blueprint = str_dup(json_str(json_get_c(json_root(doc), "blueprint")));
     r->text = str_dup(entity);
     json_unref(doc);
-    port_single_upsert(r->run->port, str_of(r->blueprint), (struct str){r->text, entity.n}, &r->run->write, on_sent, r);
+    port_single_upsert(r->run->engine->port, str_of(r->blueprint), (struct str){r->text, entity.n}, &r->run->write, on_sent, r);
 }
 
 static void next(void *arg)
@@ -133,7 +133,7 @@ static void next(void *arg)
         finish(r);
         return;
     }
-    state_list_read(r->run->state, RETRY_LIST, r->rows[r->at++] - 1, 1, on_row, r);
+    state_list_read(r->run->engine->state, RETRY_LIST, r->rows[r->at++] - 1, 1, on_row, r);
 }
 
 /* Order ------------------------------------------------------------------------------------------------------------ */
@@ -159,7 +159,7 @@ static void on_page(void *arg, const struct state_row *rows, size_t n, const str
         log_error("the entities kept for the retry cannot be read: %s", e->msg);
     if (e || n == 0) {
         sort_rows(r);
-        loop_defer(r->run->loop, next, r);
+        loop_defer(r->run->engine->loop, next, r);
         return;
     }
     buf_init(&identifier, BUF_NO_LIMIT);
@@ -177,7 +177,7 @@ static void on_page(void *arg, const struct state_row *rows, size_t n, const str
         json_unref(doc);
     }
     buf_done(&identifier);
-    state_list_read(r->run->state, RETRY_LIST, r->after, PAGE, on_page, r);
+    state_list_read(r->run->engine->state, RETRY_LIST, r->after, PAGE, on_page, r);
 }
 
 void resend_start(struct run *run, struct resource_run *resources, size_t n, void (*done)(void *arg), void *arg)
@@ -185,5 +185,5 @@ void resend_start(struct run *run, struct resource_run *resources, size_t n, voi
     struct resend *r = xcalloc(1, sizeof(*r));
     *r = (struct resend){.run = run, .resources = resources, .n = n, .done = done, .arg = arg};
     r->order = order_new();
-    state_list_read(run->state, RETRY_LIST, 0, PAGE, on_page, r);
+    state_list_read(run->engine->state, RETRY_LIST, 0, PAGE, on_page, r);
 }

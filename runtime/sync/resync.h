@@ -5,23 +5,13 @@
  * have gives `failed`, a message that lists the kinds, and exit code 2. A resync that starts aborts those still running
  * (S-9). */
 #pragma once
-#include "config/settings.h"
-#include "port/client.h"
-#include "store/state.h"
+#include "sync/engine.h"
 #include "sync/event.h"
-#include "sync/source.h"
 
 struct resync;
-struct jq_host;
 
 struct resync_opts {
-    struct loop *loop;
-    struct port *port;
-    struct state *state;
-    const struct source *source;
-    const struct settings *settings;
-    struct jq_host *jq;
-    const char *const *jq_env;
+    const struct engine *engine;
     enum event_trigger trigger;
     struct event *parent;
     /* Only these kinds; nothing is deleted (design.md section 9 item 17). */
@@ -62,7 +52,7 @@ struct resync_report {
 };
 
 struct resync *resync_start(const struct resync_opts *o, void (*progress)(void *arg, const struct resync_report *r),
-                            void (*done)(void *arg, const struct resync_report *r), void *arg, struct err *e);
+                            void (*done)(void *arg, const struct resync_report *r), void *arg);
 /* S-48. done still runs, with aborted set. */
 void resync_abort(struct resync *r);
 void resync_report_write(const struct resync_report *r, struct buf *json_out);

@@ -2,6 +2,7 @@
 #pragma once
 #include "mapping/plan.h"
 #include "port/entities.h"
+#include "sync/engine.h"
 #include "sync/ledger.h"
 #include "sync/report.h"
 #include "sync/schemas.h"
@@ -10,12 +11,8 @@ struct keycount;
 struct loader;
 
 struct run {
-    struct loop *loop;
-    struct port *port;
-    struct state *state;
-    const struct source *source;
-    const struct settings *settings;
-    struct event *event;
+    const struct engine *engine;
+    struct event *event; /* has the mapping */
     const struct mapping_doc *mapping;
     struct write_options write;
     struct ledger *ledger;
@@ -30,8 +27,8 @@ struct run {
 /* One resource of the mapping in this run. */
 struct resource_run {
     const struct mapping_resource *res;
-    struct plan *plan; /* NULL: it could not be made, see err */
-    struct err err;
+    const struct plan *plan;    /* the mapping's; NULL: it could not be made, see err */
+    const struct err *err;
     struct resource_report *report;
     size_t slot; /* position in the run's list */
     bool failed; /* an error or a taint: nothing is deleted in this run */

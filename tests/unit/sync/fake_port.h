@@ -82,6 +82,7 @@ struct fixture {
     struct state *state;
     struct settings settings;
     struct source source;
+    struct engine engine;
     struct script scripts[8];
     size_t nscripts;
     struct fake_run runs[64];
@@ -645,6 +646,9 @@ static inline void set_up(struct fixture *f)
                                     .jq_env_access = true,
                                     .max_shrink_percent = 30};
     f->source = (struct source){f, fake_has_handler, fake_kinds, fake_hook, fake_start, fake_cancel};
+    f->engine = (struct engine){
+        .loop = f->loop, .port = f->port, .state = f->state, .source = &f->source, .settings = &f->settings};
+    f->engine.mappings = mappings_new(&f->engine);
     f->fake.config = MAPPING(ISSUE);
     f->max_shrink = -1;
     blueprints(f, "{" SIMPLE_BLUEPRINT("issue") "," SIMPLE_BLUEPRINT("a") "," SIMPLE_BLUEPRINT("b") "}");
@@ -679,6 +683,7 @@ static inline void tear_down(struct fixture *f)
     forget_requests(f);
     forget_run(f);
     port_free(f->port);
+    mappings_free(f->engine.mappings);
     state_close(f->state);
     http_server_free(f->fake.server);
     loop_free(f->loop);
@@ -736,12 +741,7 @@ static inline void fake_progress(void *arg, const struct resync_report *r)
 
 static inline struct resync *begin_resync(struct fixture *f)
 {
-    struct err e = {0};
-    struct resync_opts o = {.loop = f->loop,
-                            .port = f->port,
-                            .state = f->state,
-                            .source = &f->source,
-                            .settings = &f->settings,
+    struct resync_opts o = {.engine = &f->engine,
                             .trigger = TRIGGER_MACHINE,
                             .kinds = f->kinds,
                             .nkinds = f->nkinds,
@@ -749,9 +749,7 @@ static inline struct resync *begin_resync(struct fixture *f)
                             .nallow_empty = f->nallow_empty,
                             .max_shrink_percent = f->max_shrink};
     forget_run(f);
-    f->resync = resync_start(&o, fake_progress, fake_done, f, &e);
-    if (!f->resync)
-        fail_msg("%s", e.msg);
+    f->resync = resync_start(&o, fake_progress, fake_done, f);
     return f->resync;
 }
 

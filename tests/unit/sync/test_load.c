@@ -643,16 +643,11 @@ static void first_done(void *arg, const struct resync_report *r) { *(int *)arg =
 static void t13_a_newer_run_aborts_the_older(void **state)
 {
     struct fixture *f = *state;
-    struct err e;
     int first = 0;
-    struct resync_opts o = {.loop = f->loop,
-                            .port = f->port,
-                            .state = f->state,
-                            .source = &f->source,
-                            .settings = &f->settings,
+    struct resync_opts o = {.engine = &f->engine,
                             .max_shrink_percent = -1};
     add_step(f, "issue", STEP_BATCH, items("i", 0, 2));
-    assert_non_null(resync_start(&o, NULL, first_done, &first, &e));
+    assert_non_null(resync_start(&o, NULL, first_done, &first));
     begin_resync(f);
     loop_run(f->loop);
     while (!first)

@@ -1,0 +1,22 @@
+/* resources.h: the resources of a run, one after another or several at once (sync sections 4.2 and 4.3). Loop thread. */
+#pragma once
+#include "sync/run.h"
+
+struct resources;
+
+/* The resources of the run's mapping whose kind is among `kinds` (nkinds 0: all), with their reports. The run must have
+ * event, mapping and report. */
+struct resources *resources_new(struct run *run, const char *const *kinds, size_t nkinds);
+/* Not while something runs. NULL allowed. */
+void resources_free(struct resources *rs);
+struct resource_run *resources_list(const struct resources *rs, size_t *ret_n);
+
+/* Reads the literal blueprints once, then processes every resource; `done` runs once, later, also after an abort. */
+void resources_start(struct resources *rs, void (*done)(void *arg), void *arg);
+/* Cancels those that run (S-48); no other begins. */
+void resources_abort(struct resources *rs);
+
+/* Some resource had an error or a taint. */
+bool resources_failed(const struct resources *rs);
+/* Every resource was processed to its end without error or taint: what a certificate needs. */
+bool resources_complete(const struct resources *rs);
