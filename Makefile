@@ -17,7 +17,7 @@ LDLIBS   += -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ljq 
 LDFLAGS  += $(SANFLAGS)
 
 # Folders in link order: each may use only those to its right (design.md section 3).
-FOLDERS  := cli script catalog sync port mapping config store json io base
+FOLDERS  := cli script catalog listen sync port mapping config store json io base
 MAINS    := runtime/cli/main.c runtime/cli/port_local.c
 SRC_OF    = $(filter-out $(MAINS),$(wildcard runtime/$(1)/*.c runtime/$(1)/*/*.c))
 OBJ_OF    = $(patsubst runtime/%.c,$(B)/%.o,$(call SRC_OF,$(1)))
@@ -90,7 +90,8 @@ use_config  := config store json io base
 use_mapping := mapping config json io base
 use_port    := port config store json io base
 use_sync    := sync port mapping config store json io base
-use_script  := script sync port mapping config store json io base
+use_listen  := listen sync port mapping config store json io base
+use_script  := script listen sync port mapping config store json io base
 use_catalog := catalog store json io base
 use_cli     := $(FOLDERS)
 .SECONDEXPANSION:

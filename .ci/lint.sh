@@ -11,7 +11,7 @@ complain() { echo "lint: $*"; BAD=1; }
 declare -A MAY=(
     [base]="base" [json]="json base" [io]="io base" [store]="store json io base" [config]="config store json io base"
     [mapping]="mapping config json io base" [port]="port config store json io base"
-    [sync]="sync port mapping config store json io base" [script]="script sync port mapping config store json io base"
+    [sync]="sync port mapping config store json io base" [script]="script live listen sync port mapping config store json io base"
     [catalog]="catalog store json io base" [live]="live sync port mapping config store json io base"
     [listen]="listen sync port mapping config store json io base"
     [cli]="cli script catalog listen live sync port mapping config store json io base"

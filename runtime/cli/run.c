@@ -25,12 +25,13 @@
 #include "config/settings.h"
 #include "io/loop.h"
 #include "io/worker.h"
+#include "listen/runner.h"
 #include "mapping/jq.h"
 #include "port/client.h"
 #include "port/integration.h"
 #include "script/vm.h"
 #include "store/state.h"
-#include "sync/resync.h"
+#include "sync/mappings.h"
 
 #define SHUTDOWN_MS 25000
 
@@ -49,11 +50,11 @@ struct app {
     struct health *health;
     struct progress *progress;
     struct timer *schedule, *deadline;
-    struct resync *resync;
+    struct runner *runner;
     struct event *start_event;
     char **jq_env;
     char *type, *identifier, *version;
-    bool embedded, resynced, again, finished;
+    bool embedded, resynced, finished;
     int signum; /* the signal that asked us to stop, or 0 */
     int exit_code;
 };
@@ -99,7 +100,11 @@ static void print_problems(const struct buf *problems)
 
 /* Resyncs ------------------------------------------------------------------------------------------------------- */
 
-static void start_resync(struct app *a);
+static void on_begun(void *arg)
+{
+    struct app *a = arg;
+    a->progress = progress_new(isatty(STDERR_FILENO) && !a->opts->json);
+}
 
 static void on_progress(void *arg, const struct resync_report *r)
 {
@@ -122,54 +127,25 @@ static void print_report(const struct app *a, const struct resync_report *r)
     buf_done(&text);
 }
 
-static void on_resync_done(void *arg, const struct resync_report *r)
+static void on_ended(void *arg, const struct resync_report *r)
 {
     struct app *a = arg;
-    a->resync = NULL;
     a->resynced = true;
     progress_update(a->progress, r);
     progress_free(a->progress);
     a->progress = NULL;
     print_report(a, r);
-    if (a->signum)
-        finish(a, a->settings && a->opts->flags.once ? 128 + a->signum : EXIT_DONE);
-    else if (a->opts->flags.once)
+    if (a->opts->flags.once && !a->signum && !runner_busy(a->runner))
         finish(a, r->exit_code);
-    else if (a->again)
-        start_resync(a);
 }
 
-static void start_resync(struct app *a)
+static void start_resync(struct app *a, const char *why)
 {
-    a->again = false;
-    struct resync_opts o = {
-        .engine = &a->engine,
-        .trigger = TRIGGER_MACHINE,
-        .kinds = a->opts->kinds,
-        .nkinds = a->opts->nkinds,
-        .max_shrink_percent = -1,
-    };
-    if (!a->resynced) { /* these hold for the first resync of a process only */
-        o.allow_empty = a->opts->allow_empty;
-        o.nallow_empty = a->opts->nallow_empty;
-        o.max_shrink_percent = a->opts->max_shrink_percent;
-    }
-    a->progress = progress_new(isatty(STDERR_FILENO) && !a->opts->json);
-    a->resync = resync_start(&o, on_progress, on_resync_done, a);
+    const struct runner_request q = {.trigger = TRIGGER_MACHINE, .why = why};
+    runner_start(a->runner, &q, NULL, NULL);
 }
 
-static void on_schedule(void *arg)
-{
-    struct app *a = arg;
-    if (!a->resync) {
-        start_resync(a);
-        return;
-    }
-    log_warn("the scheduled resync replaces the one that still runs (scheduled_resync_interval = %d min)",
-             a->settings->scheduled_resync_interval_min);
-    a->again = true;
-    resync_abort(a->resync);
-}
+static void on_schedule(void *arg) { start_resync(arg, "the schedule"); }
 
 /* Start-up ------------------------------------------------------------------------------------------------------ */
 
@@ -196,7 +172,7 @@ static void on_setup(void *arg, const struct err *e)
         uint64_t ms = (uint64_t)a->settings->scheduled_resync_interval_min * 60000;
         a->schedule = timer_start(a->loop, ms, ms, on_schedule, a);
     }
-    start_resync(a);
+    start_resync(a, "the start");
 }
 
 static int start_catalog(struct app *a, struct err *e)
@@ -286,6 +262,20 @@ static void connect_port(struct app *a)
         .jq_env = (const char *const *)a->jq_env,
     };
     a->engine.mappings = mappings_new(&a->engine);
+    const struct runner_opts runner = {
+        .engine = &a->engine,
+        .kinds = a->opts->kinds,
+        .nkinds = a->opts->nkinds,
+        .allow_empty = a->opts->allow_empty,
+        .nallow_empty = a->opts->nallow_empty,
+        .max_shrink_percent = a->opts->max_shrink_percent,
+        .begun = on_begun,
+        .progress = on_progress,
+        .ended = on_ended,
+        .arg = a,
+    };
+    a->runner = runner_new(&runner);
+    vm_connect(a->vm, &a->engine, a->runner);
     struct port_setup_opts setup = {
         .def = a->definition,
         .initialize_resources = s->initialize_port_resources,
@@ -341,6 +331,12 @@ static void on_deadline(void *arg)
     finish(a, 128 + a->signum);
 }
 
+static void on_stopped(void *arg)
+{
+    struct app *a = arg;
+    finish(a, a->opts->flags.once || !a->resynced ? 128 + a->signum : EXIT_DONE);
+}
+
 static void on_signal(void *arg, int signum)
 {
     struct app *a = arg;
@@ -349,13 +345,12 @@ static void on_signal(void *arg, int signum)
     a->signum = signum;
     log_info("%s: stopping", signum == SIGTERM ? "SIGTERM" : "SIGINT");
     health_ready(a->health, false);
-    a->again = false;
-    if (a->resync) {
-        a->deadline = timer_start(a->loop, SHUTDOWN_MS, 0, on_deadline, a);
-        resync_abort(a->resync);
-    } else {
-        finish(a, a->opts->flags.once || !a->resynced ? 128 + signum : EXIT_DONE);
+    if (!a->runner) {
+        finish(a, 128 + signum);
+        return;
     }
+    a->deadline = timer_start(a->loop, SHUTDOWN_MS, 0, on_deadline, a);
+    runner_stop(a->runner, on_stopped, a);
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- */
@@ -406,6 +401,7 @@ static void take_down(struct app *a)
     timer_stop(a->deadline);
     progress_free(a->progress);
     vm_free(a->vm);
+    runner_free(a->runner);
     event_unref(a->start_event);
     port_free(a->port);
     mappings_free(a->engine.mappings);

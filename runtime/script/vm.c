@@ -411,6 +411,12 @@ void vm_start(struct vm *v, struct event *ev)
     }
 }
 
+void vm_connect(struct vm *v, const struct engine *e, struct runner *r)
+{
+    v->engine = e;
+    v->runner = r;
+}
+
 bool vm_has_resync(const struct vm *v) { return v->on_resync.n > 0; }
 
 const struct source *vm_source(struct vm *v) { return &v->source; }

@@ -3,8 +3,8 @@
  * callback first looks whether the run was aborted; `finish` is the one way out.
  *
  * An aborted run waits for what it has in flight (nothing of it can be called back into freed memory) but sends nothing
- * new. A newer resync in the process aborts the older one (S-9); the older one then neither reports its state to Port
- * nor clears a cache the newer one uses (S-51, Q-12). */
+ * new. Two runs never overlap: listen/runner begins one when the other is gone, because they share lists in the state
+ * file, caches and the state shown in Port. */
 #define LOG_GROUP "sync.resync"
 #include "sync/resync.h"
 
@@ -40,16 +40,13 @@ struct resync {
     struct resync_report report;
     int forced_exit;
     bool state_unknown; /* a start hook failed over HTTP (S-35) */
-    bool superseded, finishing;
+    bool finishing;
     uint64_t begin_ms;
     size_t requests_before;
     void (*progress)(void *arg, const struct resync_report *r);
     void (*done)(void *arg, const struct resync_report *r);
     void *arg;
-    struct resync *next_running;
 };
-
-static struct resync *running; /* of this process */
 
 static void finish(struct resync *r);
 
@@ -106,12 +103,6 @@ static void free_resync(struct resync *r)
 static void deliver(void *arg)
 {
     struct resync *r = arg;
-    for (struct resync **at = &running; *at; at = &(*at)->next_running) {
-        if (*at == r) {
-            *at = r->next_running;
-            break;
-        }
-    }
     update_totals(r);
     report_close(&r->report, r->forced_exit);
     r->done(r->arg, &r->report);
@@ -148,10 +139,6 @@ static void finish(struct resync *r)
             r->report.resources[i].state = RES_ABORTED;
     log_info("resync %s %s in %.5f s", r->run.event->id, final_state(r),
              (double)(clock_wall_us() - r->run.event->start_wall_us) / 1e6);
-    if (r->superseded) {
-        loop_defer(r->o.engine->loop, deliver, r);
-        return;
-    }
     port_blueprints_clear(r->o.engine->port);
     port_resync_state(r->o.engine->port, final_state(r), r->o.engine->settings->scheduled_resync_interval_min, on_final_state, r);
 }
@@ -398,10 +385,6 @@ static char **copy_list(const char *const *list, size_t n)
 struct resync *resync_start(const struct resync_opts *o, void (*progress)(void *arg, const struct resync_report *r),
                             void (*done)(void *arg, const struct resync_report *r), void *arg)
 {
-    for (struct resync *old = running; old; old = old->next_running) { /* S-9 */
-        old->superseded = true;
-        resync_abort(old);
-    }
     struct resync *r = xcalloc(1, sizeof(*r));
     r->o = *o;
     r->kinds = copy_list(o->kinds, o->nkinds);
@@ -421,8 +404,6 @@ struct resync *resync_start(const struct resync_opts *o, void (*progress)(void *
         .changed_arg = r,
     };
     memcpy(r->report.event_id, r->run.event->id, sizeof(r->report.event_id));
-    r->next_running = running;
-    running = r;
     loop_defer(o->engine->loop, begin, r);
     return r;
 }

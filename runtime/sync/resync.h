@@ -2,8 +2,8 @@
  *
  * Loop thread. resync_start returns at once; `done` runs exactly once, also after resync_abort, and the resync is gone
  * when it returns. What is wrong with the run itself comes in the report: a kind in `kinds` that the mapping does not
- * have gives `failed`, a message that lists the kinds, and exit code 2. A resync that starts aborts those still running
- * (S-9). */
+ * have gives `failed`, a message that lists the kinds, and exit code 2. One at a time
+ * (listen/runner). */
 #pragma once
 #include "sync/engine.h"
 #include "sync/event.h"

@@ -759,3 +759,20 @@ static inline void run_resync(struct fixture *f)
     loop_run(f->loop);
     assert_true(f->done);
 }
+
+static inline int fixture_up(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    set_up(f);
+    *state = f;
+    return 0;
+}
+
+static inline int fixture_down(void **state)
+{
+    tear_down(*state);
+    free(*state);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)

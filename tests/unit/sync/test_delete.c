@@ -2,21 +2,6 @@
  * plan (T-n) are named where a test is one of them. */
 #include "unit/sync/fake_port.h"
 
-static int fixture_up(void **state)
-{
-    struct fixture *f = xcalloc(1, sizeof(*f));
-    set_up(f);
-    *state = f;
-    return 0;
-}
-
-static int fixture_down(void **state)
-{
-    tear_down(*state);
-    free(*state);
-    return 0;
-}
-
 static void replace_steps(struct fixture *f, const char *kind, enum step_kind what, const char *text)
 {
     script_for(f, kind)->n = 0;
@@ -485,8 +470,6 @@ static void by_default_nothing_is_retried(void **state)
     assert_int_equal(requests_to(f, "POST", "/v1/blueprints/issue/entities"), 0);
     assert_int_equal(f->resources[0].rejected, 2);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
 {

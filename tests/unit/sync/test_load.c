@@ -2,21 +2,6 @@
  * specification's test plan (T-n) are named where a test is one of them. */
 #include "unit/sync/fake_port.h"
 
-static int fixture_up(void **state)
-{
-    struct fixture *f = xcalloc(1, sizeof(*f));
-    set_up(f);
-    *state = f;
-    return 0;
-}
-
-static int fixture_down(void **state)
-{
-    tear_down(*state);
-    free(*state);
-    return 0;
-}
-
 /* Bulks ------------------------------------------------------------------------------------------------------------ */
 
 static void t1_three_items_are_one_bulk(void **state)
@@ -638,25 +623,6 @@ static void an_aborted_run_deletes_nothing(void **state)
     assert_non_null(strstr(nth_request(f, "PATCH", STATE, 1)->body, "\"aborted\""));
 }
 
-static void first_done(void *arg, const struct resync_report *r) { *(int *)arg = r->aborted ? 1 : 2; }
-
-static void t13_a_newer_run_aborts_the_older(void **state)
-{
-    struct fixture *f = *state;
-    int first = 0;
-    struct resync_opts o = {.engine = &f->engine,
-                            .max_shrink_percent = -1};
-    add_step(f, "issue", STEP_BATCH, items("i", 0, 2));
-    assert_non_null(resync_start(&o, NULL, first_done, &first));
-    begin_resync(f);
-    loop_run(f->loop);
-    while (!first)
-        loop_turn(f->loop, true);
-    assert_int_equal(first, 1);
-    assert_int_equal(f->exit_code, 0);
-    assert_int_equal(requests_to(f, "PATCH", STATE), 2); /* the older one reports nothing */
-}
-
 static void several_resources_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -671,8 +637,6 @@ static void several_resources_at_once(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(f->resources[i].created, 30);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
 
 int main(void)
 {
@@ -717,7 +681,6 @@ int main(void)
         TEST(one_rejected_entity_is_one_error),
         TEST(only_the_named_kind_and_no_deletion),
         TEST(an_aborted_run_deletes_nothing),
-        TEST(t13_a_newer_run_aborts_the_older),
         TEST(several_resources_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
