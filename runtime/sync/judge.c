@@ -300,6 +300,17 @@ size_t judge_deletable(const struct judge *j)
     return n;
 }
 
+bool judge_keeps_some(const struct judge *j)
+{
+    size_t at = 0;
+    struct str name;
+    void *value;
+    while ((at = strmap_next(j->tallies, at, &name, &value)))
+        if (((const struct tally *)value)->held || ((const struct tally *)value)->exempt)
+            return true;
+    return false;
+}
+
 void judge_all_deletable(struct judge *j)
 {
     size_t at = 0;

@@ -42,6 +42,9 @@ void judge_records(struct judge *j);
 void judge_all_deletable(struct judge *j);
 /* Candidates that are neither protected nor held back. */
 size_t judge_deletable(const struct judge *j);
+/* Some listed blueprint is held back or exempt: what Port has of it may relate to a candidate, so a deletion must not
+ * cascade. */
+bool judge_keeps_some(const struct judge *j);
 /* Holds back empty and shrunken kinds, then everything if the threshold says so; logs each with the way out. */
 void judge_decide(struct judge *j);
 /* Everything stays; returns how many. Entities no resource can produce any more count in the sum alone. */

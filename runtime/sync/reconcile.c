@@ -4,7 +4,10 @@
  *   targets: read the blueprints of produced entities that have relations (protection, S-123)
  *   survey: walk the candidates once and count per blueprint those that are not protected
  *   judge: empty and shrunken kinds hold back their blueprints, the threshold everything
- *   removal: walk the candidates again and delete */
+ *   removal: walk the candidates again and delete
+ *
+ * A cascading deletion takes along whatever relates to its target. So it cascades only when nothing is held back or
+ * exempt: the relations of what this run did not produce, but keeps, protect nothing. */
 #define LOG_GROUP "sync.reconcile"
 #include "sync/reconcile.h"
 
@@ -81,8 +84,7 @@ static void note_listed(struct reconcile *r, struct json entity, struct buf *ide
     r->judge.candidates++;
     t->candidates++;
     buf_reset(text);
-    candidate_write(text, blueprint, buf_str(identifier),
-                    r->run->write.delete_dependents ? JSON_NONE : json_get_c(entity, "relations"));
+    candidate_write(text, blueprint, buf_str(identifier), json_get_c(entity, "relations"));
     state_list_add(r->run->engine->state, CANDIDATE_LIST, key, buf_str(text));
 }
 
@@ -216,7 +218,8 @@ static void judge(struct reconcile *r)
     if (certificate_holds(r->cert))
         judge_decide(&r->judge);
     if (certificate_holds(r->cert) && judge_deletable(&r->judge) > 0)
-        removal_start(r->run, r->cert, wanted, on_removed, r);
+        removal_start(r->run, r->cert, r->run->write.delete_dependents && !judge_keeps_some(&r->judge), wanted,
+                      on_removed, r);
     else
         finish(r);
 }

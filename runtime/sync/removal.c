@@ -61,6 +61,7 @@ struct removal {
     bool (*wanted)(void *arg, struct str blueprint, struct str identifier);
     void (*done)(void *arg, size_t deleted);
     void *arg;
+    struct write_options write; /* the run's, with or without dependents */
     size_t deleted, limit;
     struct bulk *open;         /* one per blueprint */
     struct bulk *head, **tail; /* full ones */
@@ -116,7 +117,7 @@ static void send_bulk(struct removal *r, struct bulk *b)
     for (size_t i = 0; i < b->n; i++)
         ids[i] = str_of(b->ids[i]);
     r->in_flight++;
-    port_bulk_delete(r->run->engine->port, str_of(b->blueprint), ids, b->n, &r->run->write, on_deleted, b);
+    port_bulk_delete(r->run->engine->port, str_of(b->blueprint), ids, b->n, &r->write, on_deleted, b);
 }
 
 static void enqueue(struct removal *r, struct bulk **at)
@@ -268,16 +269,17 @@ static void schedule(struct removal *r)
     loop_defer(r->run->engine->loop, step, r);
 }
 
-void removal_start(struct run *run, const struct certificate *cert,
+void removal_start(struct run *run, const struct certificate *cert, bool cascade,
                    bool (*wanted)(void *arg, struct str blueprint, struct str identifier),
                    void (*done)(void *arg, size_t deleted), void *arg)
 {
     struct removal *r = xcalloc(1, sizeof(*r));
-    *r = (struct removal){.run = run, .cert = cert, .wanted = wanted, .done = done, .arg = arg};
+    *r = (struct removal){.run = run, .cert = cert, .wanted = wanted, .done = done, .arg = arg, .write = run->write};
+    r->write.delete_dependents = cascade;
     r->tail = &r->head;
     int max = run->engine->settings->delete_max_entities;
     r->limit = max < 1 ? 1 : max > BULK_MAX ? BULK_MAX : (size_t)max;
-    if (run->write.delete_dependents) {
+    if (cascade) {
         schedule(r);
     } else {
         r->limit = 1;

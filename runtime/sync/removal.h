@@ -17,7 +17,8 @@ void candidate_write(struct buf *out, struct str blueprint, struct str identifie
 /* doc owns what ret points into; json_unref it. False if the text is damaged. */
 bool candidate_read(struct str text, struct candidate *ret, struct json_doc **doc);
 
-/* Deletes every candidate that `wanted` (asked once or twice each) accepts. cert must hold and outlive the call. */
-void removal_start(struct run *run, const struct certificate *cert,
+/* Deletes every candidate that `wanted` (asked once or twice each) accepts. cert must hold and outlive the call.
+ * cascade: dependents of an entity go with it; else Port keeps what others relate to. */
+void removal_start(struct run *run, const struct certificate *cert, bool cascade,
                    bool (*wanted)(void *arg, struct str blueprint, struct str identifier),
                    void (*done)(void *arg, size_t deleted), void *arg);

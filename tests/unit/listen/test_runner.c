@@ -1,5 +1,5 @@
 /* The one resync of a process: newer ones replace it, stopping ends it (sync S-9, S-48 to S-51). */
-#include "../sync/fake_port.h"
+#include "unit/sync/fake_port.h"
 
 #include "listen/runner.h"
 

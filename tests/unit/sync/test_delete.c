@@ -297,6 +297,23 @@ static void an_empty_kind_is_held_back_once(void **state)
     assert_int_equal(f->exit_code, 0);
 }
 
+/* An entity of "a" that is held back may relate to b29, and nobody knows: Port's cascade would take it along. */
+static void a_deletion_does_not_cascade_while_something_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.config = TWO_KINDS;
+    owned_like_items(f, "a", "a", 0, 5);
+    owned_like_items(f, "b", "b", 0, 30);
+    script_for(f, "A");
+    add_step(f, "B", STEP_BATCH, items("b", 0, 29));
+    run_resync(f);
+    assert_non_null(strstr(nth_request(f, "POST", DELETE, 0)->query, "delete_dependents=false"));
+    add_step(f, "A", STEP_BATCH, items("a", 0, 5));
+    forget_requests(f);
+    run_resync(f); /* nothing is held back any more */
+    assert_non_null(strstr(nth_request(f, "POST", DELETE, 0)->query, "delete_dependents=true"));
+}
+
 /* The only kind of an integration may become empty: what was accepted does not count for the threshold. */
 static void a_kind_believed_empty_is_out_of_the_threshold(void **state)
 {
@@ -489,6 +506,7 @@ int main(void)
         TEST(t46_a_resource_that_must_not_delete),
         TEST(t22_search_identifiers),
         TEST(an_empty_kind_is_held_back_once),
+        TEST(a_deletion_does_not_cascade_while_something_is_kept),
         TEST(a_kind_believed_empty_is_out_of_the_threshold),
         TEST(emptiness_without_evidence_is_never_believed),
         TEST(an_empty_kind_without_entities_in_port_is_fine),
