@@ -2,6 +2,8 @@
 #include "catalog/integration.h"
 #include "catalog/routes.h"
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "json/write.h"
 
 #define EXAMPLES_KEPT 5
@@ -176,35 +178,79 @@ int api_logs_post(struct work *w)
     return rc < 0 ? -1 : work_ok(w);
 }
 
-static bool record_wanted(struct work *w, struct json record)
+/* Which records of a log are asked for (P-203). */
+struct log_filter {
+    bool forward; /* oldest first, after `instant`; else newest first, before it */
+    bool has_instant;
+    int64_t instant;
+};
+
+static int read_log_filter(struct work *w, struct log_filter *f)
 {
-    struct str level, event, own = json_str(json_get_c(record, "level"));
-    struct json extra = json_get_c(record, "extra");
-    bool any = false, matched = false;
-    for (size_t i = 0; work_param(w, "levels", i, &level); i++) {
-        any = true;
-        matched |= str_ieq(level, own);
+    struct str text;
+    *f = (struct log_filter){0};
+    if (work_param(w, "direction", 0, &text)) {
+        f->forward = str_is(text, "after") || str_is(text, "next");
+        if (!f->forward && !str_is(text, "before") && !str_is(text, "previous") && !str_is(text, "prev"))
+            return refuse_invalid(&w->r, "\"query/direction\" must be before or after");
     }
-    if (any && !matched)
-        return false;
-    return !work_param(w, "event_id", 0, &event) || str_eq(event, json_str(json_get_c(extra, "event_id")));
+    f->has_instant = work_param(w, "timestamp", 0, &text);
+    if (f->has_instant && !iso_parse(text, &f->instant))
+        return refuse_invalid(&w->r, "\"query/timestamp\" must be an instant such as 2030-01-02T03:04:05Z");
+    return 0;
 }
 
-/* Newest first, as people read logs. */
+/* Is `own` one of the values of the query's list? True if the list is not there. */
+static bool listed(struct work *w, const char *name, struct str own)
+{
+    struct str one;
+    size_t n = 0;
+    for (; work_param(w, name, n, &one); n++)
+        if (str_ieq(one, own))
+            return true;
+    return n == 0;
+}
+
+static struct str kind_of(struct json extra)
+{
+    static const char *const names[] = {"kind", "resource_kind", "event_resource_kind"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct json kind = json_get(extra, str_of(names[i]));
+        if (json_is_str(kind))
+            return json_str(kind);
+    }
+    return STR("");
+}
+
+static bool record_wanted(struct work *w, const struct log_filter *f, struct json record)
+{
+    struct json extra = json_get_c(record, "extra");
+    struct str event;
+    int64_t at;
+    if (f->has_instant && (!iso_parse(json_str(json_get_c(record, "timestamp")), &at) ||
+                           (f->forward ? at <= f->instant : at >= f->instant)))
+        return false;
+    return listed(w, "levels", json_str(json_get_c(record, "level"))) && listed(w, "kinds", kind_of(extra)) &&
+           (!work_param(w, "event_id", 0, &event) || str_eq(event, json_str(json_get_c(extra, "event_id"))));
+}
+
+/* Newest first, as people read logs, unless asked for what came after an instant. */
 int api_logs_get(struct work *w)
 {
     int64_t id = integration_find(w, w->seg[0], BY_ANY), limit;
-    if (!id || work_limit(w, 100, 300, &limit) < 0)
+    struct log_filter f;
+    if (!id || work_limit(w, 100, 300, &limit) < 0 || read_log_filter(w, &f) < 0)
         return -1;
-    struct sqlite3_stmt *s =
-        q_open(w->k, &w->r, "SELECT data FROM record WHERE integration = ? ORDER BY id DESC", "i", id);
+    const char *down = "SELECT data FROM record WHERE integration = ? ORDER BY id DESC",
+               *up = "SELECT data FROM record WHERE integration = ? ORDER BY id";
+    struct sqlite3_stmt *s = q_open(w->k, &w->r, f.forward ? up : down, "i", id);
     struct jw jw = work_begin(w);
     jw_key_c(&jw, "data");
     jw_arr(&jw);
     int rc;
     while ((rc = q_row(w->k, s, &w->r)) > 0) {
         struct json_doc *doc = NULL;
-        bool wanted = json_parse(q_text(s, 0), &doc, NULL) == 0 && record_wanted(w, json_root(doc));
+        bool wanted = json_parse(q_text(s, 0), &doc, NULL) == 0 && record_wanted(w, &f, json_root(doc));
         json_unref(doc);
         if (!wanted)
             continue;

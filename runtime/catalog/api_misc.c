@@ -87,9 +87,37 @@ int api_organization(struct work *w)
     return rc < 0 ? -1 : 0;
 }
 
+/* P-67: there are none unless the control API set some. */
 int api_kafka(struct work *w)
 {
-    return refuse(&w->r, 404, "not_found", "This server has no Kafka credentials: use another event listener");
+    struct buf text;
+    buf_init(&text, LIMIT_ANSWER);
+    int rc = meta_get(w->k, "kafka", &text, &w->r);
+    if (rc > 0) {
+        struct jw jw = work_begin(w);
+        jw_key_c(&jw, "credentials");
+        jw_raw(&jw, buf_str(&text));
+        work_end(w, &jw);
+    }
+    buf_done(&text);
+    return rc ? rc : refuse(&w->r, 404, "not_found", "This server has no Kafka credentials: use another event listener");
+}
+
+/* {"username","password","brokers"}; null takes them away. */
+static int set_kafka(struct work *w, struct json given)
+{
+    struct buf text;
+    if (!given.v)
+        return 0;
+    if (json_is_null(given))
+        return q_exec(w->k, &w->r, "DELETE FROM meta WHERE key = 'kafka'", "");
+    if (!json_is_str(json_get_c(given, "username")) || !json_is_str(json_get_c(given, "password")))
+        return refuse_invalid(&w->r, "\"kafkaCredentials\" must be null or an object with username, password and brokers");
+    buf_init(&text, LIMIT_ANSWER);
+    json_write(&text, given);
+    int rc = meta_put(w->k, "kafka", buf_str(&text), &w->r);
+    buf_done(&text);
+    return rc;
 }
 
 int control_organization(struct work *w)
@@ -121,6 +149,8 @@ int control_organization(struct work *w)
     jw_end_obj(&jw);
     if (rc == 0)
         rc = meta_put(w->k, "organization", buf_str(&now), &w->r);
+    if (rc == 0)
+        rc = set_kafka(w, json_get_c(in, "kafkaCredentials"));
     buf_done(&text);
     buf_done(&now);
     json_unref(old);

@@ -1,4 +1,5 @@
 /* Reading entities over HTTP: E-34 to E-38 and the control API's list with owners. */
+#include "catalog/owners.h"
 #include "catalog/routes.h"
 #include "catalog/search.h"
 
@@ -163,7 +164,11 @@ struct owners {
 static void add_owner(void *arg, int64_t id, struct str text)
 {
     struct owners *o = arg;
-    if (str_starts(text, o->prefix) && str_ends(text, o->suffix) && text.n >= o->prefix.n && text.n >= o->suffix.n)
+    struct str one;
+    bool ours = false;
+    while (owners_next(&text, &one))
+        ours |= str_starts(one, o->prefix) && str_ends(one, o->suffix);
+    if (ours)
         ids_add(&o->ids, id);
 }
 

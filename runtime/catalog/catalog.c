@@ -58,6 +58,11 @@ static int read_options(struct catalog *c, const struct catalog_opts *o, int *re
     *ret_bodies = (enum journal_bodies)b;
     c->core.unknown = (enum unknown_mode)u;
     c->fixed_auth = a == 1;
+    static const char *const owners[] = {"last", "all"};
+    int w = one_of(o->datasource_mode, owners, 2, "datasource mode", 0, e);
+    if (w < 0)
+        return ERR_INVAL;
+    c->core.all_writers = w == 1;
     c->core.strict = o->strict;
     c->core.strict_bulk = o->strict_bulk;
     c->core.strict_teams = o->strict_teams;

@@ -25,6 +25,7 @@ struct catalog_opts {
     int port;                     /* 0: any */
     const char *durability;       /* "normal" (default), "full", "off" */
     const char *unknown_properties; /* "drop" (default), "keep", "reject" */
+    const char *datasource_mode;    /* "last" (default) or "all" writers own an entity */
     const char *const *faults;    /* CLI form of port-api 16.3; NULL ends */
     const char *public_url;
     int token_ttl_s;              /* 0: 10800 */

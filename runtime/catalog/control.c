@@ -2,7 +2,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/strmap.h"
 #include "catalog/blueprint.h"
+#include "catalog/owners.h"
 #include "catalog/catalog_priv.h"
 #include "catalog/routes.h"
 #include "json/write.h"
@@ -45,14 +48,27 @@ static int write_blueprint_counts(struct work *w, struct jw *jw, int64_t *total)
 static int write_owner_counts(struct work *w, struct jw *jw)
 {
     struct sqlite3_stmt *s = q_open(w->k, &w->r, "SELECT datasource, SUM(n) FROM tally GROUP BY datasource HAVING SUM(n) <> 0", "");
+    struct strmap *sums = strmap_new(free); /* an entity of several writers counts for each */
+    struct str one, name;
+    void *value;
     int rc;
+    while ((rc = q_row(w->k, s, &w->r)) > 0) {
+        struct str rest = dict_text(w->k, w->k->datasources, q_num(s, 0));
+        while (owners_next(&rest, &one)) {
+            int64_t *n = strmap_get(sums, one);
+            if (!n)
+                strmap_put(sums, one, n = xcalloc(1, sizeof(*n)));
+            *n += q_num(s, 1);
+        }
+    }
     jw_key_c(jw, "perDatasource");
     jw_obj(jw);
-    while ((rc = q_row(w->k, s, &w->r)) > 0) {
-        jw_key(jw, dict_text(w->k, w->k->datasources, q_num(s, 0)));
-        jw_int(jw, q_num(s, 1));
+    for (size_t at = 0; (at = strmap_next(sums, at, &name, &value)) != 0;) {
+        jw_key(jw, name);
+        jw_int(jw, *(int64_t *)value);
     }
     jw_end_obj(jw);
+    strmap_free(sums);
     return rc;
 }
 

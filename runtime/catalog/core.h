@@ -53,6 +53,7 @@ struct core {
     bool keep_raw;             /* bodies of E-20 */
     int64_t migration_delay_us; /* P-111 */
     bool strict, strict_bulk, strict_teams; /* port-api P-100, P-156, P-138 */
+    bool all_writers;                       /* owners.h */
     atomic_bool stale;         /* a commit failed: what is cached may never have been stored */
     atomic_int_fast64_t clock; /* CLOCK_* below: offset in microseconds, or a fixed instant */
     atomic_bool clock_fixed;

@@ -2,6 +2,7 @@
  * names parts, and only what was named is in the answer (port-api P-168): an uninvited member would make a client see a
  * change. */
 #include "catalog/entity.h"
+#include "catalog/owners.h"
 
 #include <string.h>
 
@@ -117,7 +118,7 @@ static bool wanted(const struct projection *p, unsigned part)
 static void write_owner(struct core *k, const struct row *row, struct jw *w)
 {
     jw_key_c(w, "$datasource");
-    jw_str(w, dict_text(k, k->datasources, row->datasource));
+    owners_write(w, dict_text(k, k->datasources, row->datasource));
 }
 
 /* The common case: nothing to leave out, nothing to look into. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -130,6 +131,8 @@ static void write_refusal(struct work *w)
         page_refusal(w);
     else
         refusal_write(&w->r, &w->out);
+    if (w->status == 401 && w->route && (w->route->flags & ROUTE_PAGE))
+        w->headers[w->nheaders++] = (struct http_header){STR("WWW-Authenticate"), STR("Basic realm=\"port-local\"")};
     if (w->status >= 500)
         log_error("%s %.*s: %s", http_call_method(w->call), STR_FMT(http_call_path(w->call)), w->r.message);
 }
@@ -429,13 +432,40 @@ static bool host_allowed(struct work *w)
     return false;
 }
 
+/* Takes as long for a wrong text as for the right one. */
+static bool same_secret(struct str given, const char *secret)
+{
+    size_t n = strlen(secret);
+    unsigned char differ = given.n != n;
+    for (size_t i = 0; i < n; i++)
+        differ |= (unsigned char)(secret[i] ^ (i < given.n ? given.p[i] : 0));
+    return !differ;
+}
+
+/* The admin token, in its header or as the password a browser asked for (any user name). */
+static bool is_admin(struct work *w)
+{
+    struct str basic = http_call_header(w->call, STR("Authorization")), scheme = str_split(basic, ' ', &basic), password;
+    struct buf pair;
+    if (same_secret(http_call_header(w->call, STR("x-admin-token")), w->c->admin_token))
+        return true;
+    buf_init(&pair, 4096);
+    bool ok = str_ieq(scheme, STR("Basic")) && base64_decode(&pair, basic);
+    str_split(buf_str(&pair), ':', &password);
+    ok = ok && password.p && same_secret(password, w->c->admin_token);
+    buf_done(&pair);
+    return ok;
+}
+
 static bool control_allowed(struct work *w)
 {
     struct str host = http_call_header(w->call, STR("Host")), origin = http_call_header(w->call, STR("Origin"));
     struct str site = http_call_header(w->call, STR("Sec-Fetch-Site"));
-    struct str admin = http_call_header(w->call, STR("x-admin-token"));
-    if (w->c->admin_token && !str_is(admin, w->c->admin_token)) {
-        refuse(&w->r, 403, "forbidden", "The control routes need the admin token in the header x-admin-token");
+    if (w->c->admin_token && !is_admin(w)) {
+        if (w->route->flags & ROUTE_PAGE)
+            refuse(&w->r, 401, "unauthorized", "The page needs the admin token as password; the user name is not looked at");
+        else
+            refuse(&w->r, 403, "forbidden", "The control routes need the admin token in the header x-admin-token");
         return false;
     }
     if (str_is(site, "cross-site") || (origin.p && !str_eq(origin_host(origin), host))) {

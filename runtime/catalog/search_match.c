@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "catalog/owners.h"
 #include "catalog/query.h"
 #include "json/compare.h"
 
@@ -18,8 +19,6 @@ static struct value subject_of(struct core *k, const struct query *q, const stru
     switch (q->subject) {
     case SUBJECT_IDENTIFIER: return (struct value){.is_text = true, .text = row->identifier};
     case SUBJECT_BLUEPRINT: return (struct value){.is_text = true, .text = b->identifier};
-    case SUBJECT_DATASOURCE:
-        return (struct value){.is_text = true, .text = dict_text(k, k->datasources, row->datasource)};
     case SUBJECT_CREATED_BY: return (struct value){.is_text = true, .text = dict_text(k, k->clients, row->created_by)};
     case SUBJECT_UPDATED_BY: return (struct value){.is_text = true, .text = dict_text(k, k->clients, row->updated_by)};
     case SUBJECT_CREATED_AT: return (struct value){.is_instant = true, .instant = row->created_at};
@@ -27,6 +26,7 @@ static struct value subject_of(struct core *k, const struct query *q, const stru
     case SUBJECT_TITLE: return (struct value){.json = json_get_c(row_body(row), "title")};
     case SUBJECT_TEAM: return (struct value){.json = json_get_c(row_body(row), "team")};
     case SUBJECT_ICON: return (struct value){.json = json_get_c(row_body(row), "icon")};
+    case SUBJECT_DATASOURCE:
     case SUBJECT_PROPERTY: break;
     }
     if (blueprint_property(b, q->name, 0) < 0)
@@ -183,10 +183,30 @@ static bool match_rule(const struct query *q, const struct value *v)
     }
 }
 
+static bool is_negation(enum operator op)
+{
+    return op == OP_NE || op == OP_NOT_IN || op == OP_NOT_CONTAINS || op == OP_NOT_BEGINS || op == OP_NOT_ENDS;
+}
+
+/* Of several writers any one may match (P-58). */
+static bool match_owners(const struct query *q, struct str text)
+{
+    struct str one;
+    bool negation = is_negation(q->op);
+    while (owners_next(&text, &one)) {
+        struct value v = {.is_text = true, .text = one};
+        if (match_rule(q, &v) != negation)
+            return !negation;
+    }
+    return negation;
+}
+
 bool query_matches(struct core *k, const struct query *q, const struct blueprint *b, struct row *row)
 {
     if (!q->group && q->op == OP_RELATED)
         return ids_has(&q->related, row->id);
+    if (!q->group && q->subject == SUBJECT_DATASOURCE)
+        return match_owners(q, dict_text(k, k->datasources, row->datasource));
     if (!q->group) {
         struct value v = subject_of(k, q, b, row);
         return match_rule(q, &v);

@@ -2,6 +2,7 @@
  * no trace and a bulk needs no savepoint per entity. The stored texts list properties and relations in the order of
  * their definitions: a repeated write gives the same bytes, and "unchanged" is usually a comparison of bytes. */
 #include "catalog/write.h"
+#include "catalog/owners.h"
 #include "catalog/refs.h"
 
 #include <string.h>
@@ -399,10 +400,13 @@ static int write_draft(struct draft *d)
     if (d->k->body.failed || d->k->rel.failed)
         return refuse(d->r, 413, "request_too_large", "the entity is too large");
     const struct write_options *o = d->o;
+    int64_t owner = owners_after(d->k, d->exists ? d->old.datasource : 0, o->datasource, d->r);
+    if (!owner)
+        return -1;
     d->out->row = (struct row){
         .blueprint = d->b->id,
         .identifier = d->out->identifier,
-        .datasource = o->datasource,
+        .datasource = owner,
         .created_at = d->exists && !o->created_at ? d->old.created_at
                       : o->created_at             ? o->created_at
                                                   : o->now,

@@ -19,7 +19,7 @@ enum flag_kind { FLAG_TEXT, FLAG_NUMBER, FLAG_LIST, FLAG_SWITCH };
 
 struct flags {
     const char *listen, *db, *public_url, *auth, *unknown, *journal_bodies, *durability, *seed, *admin_token, *org_id,
-        *latency, *rate_limit, *rate_limit_scope;
+        *datasource_mode,        *latency, *rate_limit, *rate_limit_scope;
     long token_ttl, journal, fault_seed, id_seed, migration_delay;
     bool no_control, no_page, keep_raw, strict, strict_bulk, strict_teams;
     const char *clients[LIST_MAX + 1], *faults[LIST_MAX + 2], *feature_flags[LIST_MAX + 1];
@@ -49,6 +49,7 @@ static const struct flag {
     {"strict-bulk", FLAG_SWITCH, &flags.strict_bulk, NULL, NULL},
     {"strict-teams", FLAG_SWITCH, &flags.strict_teams, NULL, NULL},
     {"unknown-properties", FLAG_TEXT, &flags.unknown, NULL, "drop|keep|reject"},
+    {"datasource-mode", FLAG_TEXT, &flags.datasource_mode, NULL, "last|all"},
     {"fault", FLAG_LIST, flags.faults, &flags.nfaults, "SPEC"},
     {"fault-seed", FLAG_NUMBER, &flags.fault_seed, NULL, "N"},
     {"latency", FLAG_TEXT, &flags.latency, NULL, "MS[:JITTER]"},
@@ -251,6 +252,7 @@ int main(int argc, char **argv)
         .port = port,
         .durability = flags.durability,
         .unknown_properties = flags.unknown,
+        .datasource_mode = flags.datasource_mode,
         .faults = flags.faults,
         .public_url = flags.public_url,
         .token_ttl_s = (int)flags.token_ttl,

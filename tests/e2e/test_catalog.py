@@ -1,4 +1,5 @@
 """What port-local promises about its file: snapshots, export and import, kills, full disks; and `ocean-run catalog` on it."""
+import base64
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from lib import OCEAN_RUN, Case, PortError, PortLocal, blueprint, clean_env, main, run_program
+from lib import BUILD, OCEAN_RUN, Case, PortError, PortLocal, blueprint, clean_env, main, run_program
 
 THING = blueprint("thing", {"size": {"type": "number"}}, {"parent": {"target": "thing", "many": False, "required": False}})
 KILLS = int(os.environ.get("KILLS", "12"))  # rounds of kill -9; 200 for a long run
@@ -233,6 +234,132 @@ class Command(Case):
         self.port.stop()
         self.assertExit(self.catalog("reset"), 0)
         self.assertRegex(self.catalog("list").stdout, r"total\s+0\b")
+
+
+JIRA, GITHUB = "port-ocean/jira/1.0/my-jira/exporter", "port-ocean/github/2.0/my-github/exporter"
+
+
+def owned(port, kind, identifier):
+    answer = port.call("POST", "/blueprints/entities/datasource-entities?include=identifier", {
+        "datasource_prefix": f"port-ocean/{kind}/", "datasource_suffix": f"/{identifier}/exporter"})
+    return sorted(e["identifier"] for e in answer["entities"])
+
+
+def found(port, operator, value):
+    answer = port.call("POST", "/entities/search", {"combinator": "and", "rules": [
+        {"property": "$datasource", "operator": operator, "value": value},
+        {"property": "$blueprint", "operator": "=", "value": "thing"}]})
+    return sorted(e["identifier"] for e in answer["entities"])
+
+
+class Owners(Case):
+    """P-58: who owns what two integrations wrote."""
+
+    def shared(self, *args):
+        port = self.port_local(*args)
+        port.create_blueprints(blueprint("thing", {"size": {"type": "number"}}))
+        port.put("thing", [{"identifier": i} for i in ("both", "jira")], agent=JIRA)
+        port.put("thing", [{"identifier": i} for i in ("both", "github")], agent=GITHUB)
+        return port
+
+    def test_last(self):
+        """By default the last writer owns an entity"""
+        port = self.shared()
+        self.assertEqual(owned(port, "jira", "my-jira"), ["jira"])
+        self.assertEqual(owned(port, "github", "my-github"), ["both", "github"])
+
+    def test_all(self):
+        """--datasource-mode all: each writer finds it, by listing and by search, also after many turns"""
+        port = self.shared("--datasource-mode", "all")
+        for agent in (JIRA, GITHUB, JIRA):
+            port.put("thing", [{"identifier": "both", "properties": {"size": 1}}], agent=agent)
+        self.assertEqual(owned(port, "jira", "my-jira"), ["both", "jira"])
+        self.assertEqual(owned(port, "github", "my-github"), ["both", "github"])
+        self.assertEqual(owned(port, "jira", "my-github"), [])
+        self.assertEqual(found(port, "contains", "/my-jira/"), ["both", "jira"])
+        self.assertEqual(found(port, "=", GITHUB), ["both", "github"])
+        self.assertEqual(found(port, "!=", GITHUB), ["jira"])
+        self.assertEqual(found(port, "doesNotContains", "jira"), ["github"])
+        self.assertEqual(port.local("GET", "/state")["perDatasource"], {JIRA: 2, GITHUB: 2})
+        entities = {e["identifier"]: e["$datasource"] for e in port.local("GET", "/entities")["entities"]}
+        self.assertEqual(entities["both"], [GITHUB, JIRA])
+        self.assertEqual(entities["github"], GITHUB)
+
+    def test_word(self):
+        """Another mode is refused with the choice"""
+        done = subprocess.run([os.path.join(BUILD, "port-local"), "--datasource-mode", "first"], capture_output=True,
+                              text=True, timeout=30)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("last, all", done.stderr)
+
+
+class Records(Case):
+    def test_filters(self):
+        """P-203 logs by level, kind, event and instant, in either direction"""
+        port = self.port_local()
+        port.call("POST", "/integration", {"installationId": "my-jira", "installationAppType": "jira", "version": "1",
+                                           "changelogDestination": {}, "config": {"resources": []}})
+        ingest = port.integration()["logAttributes"]["ingestUrl"]
+        records = [{"message": str(i), "level": "ERROR" if i % 2 else "INFO", "timestamp": f"2030-01-01T00:00:0{i}.5Z",
+                    "extra": {"kind": "issue" if i < 3 else "pr", "event_id": "e"}} for i in range(6)]
+        path = ingest[len(port.url):]
+        port._request("POST", path, {"logs": records}, {"Authorization": "Bearer " + port._token})
+
+        def messages(query):
+            return "".join(r["message"] for r in port.call("GET", "/integration/my-jira/logs?" + query)["data"])
+
+        self.assertEqual(messages(""), "543210")
+        self.assertEqual(messages("levels=error"), "531")
+        self.assertEqual(messages("levels=error&levels=info&kinds=issue"), "210")
+        self.assertEqual(messages("timestamp=2030-01-01T00:00:03.500Z"), "210")
+        self.assertEqual(messages("timestamp=2030-01-01T00:00:03.500Z&direction=after"), "45")
+        self.assertEqual(messages("direction=after&limit=2"), "01")
+        self.assertEqual(messages("event_id=other"), "")
+        for wrong in ("direction=up", "timestamp=yesterday"):
+            with self.assertRaises(PortError) as e:
+                messages(wrong)
+            self.assertEqual(e.exception.status, 422)
+
+
+class Access(Case):
+    def test_kafka(self):
+        """P-67 Kafka credentials are what the control API set, and gone when it takes them away"""
+        port = self.port_local()
+        with self.assertRaises(PortError) as e:
+            port.call("GET", "/kafka-credentials")
+        self.assertEqual(e.exception.status, 404)
+        given = {"username": "u", "password": "p", "brokers": ["b:9092"]}
+        port.local("POST", "/organization", {"kafkaCredentials": given})
+        self.assertEqual(port.call("GET", "/kafka-credentials")["credentials"], given)
+        self.assertNotIn(b'"p"', raw(port, "GET", "/_local/export"))
+        port.local("POST", "/organization", {"kafkaCredentials": None})
+        with self.assertRaises(PortError):
+            port.call("GET", "/kafka-credentials")
+
+    def test_page(self):
+        """P-214 the page asks a browser for the admin token; the control routes take it too"""
+        port = self.port_local("--admin-token", "s3cret")
+
+        def status(path, *pair):
+            headers = {"Authorization": "Basic " + base64.b64encode(":".join(pair).encode()).decode()} if pair else {}
+            try:
+                with urllib.request.urlopen(urllib.request.Request(port.url + path, headers=headers)) as answer:
+                    return answer.status, None
+            except urllib.error.HTTPError as answer:
+                with answer:
+                    return answer.code, answer.headers["WWW-Authenticate"]
+
+        self.assertEqual(status("/"), (401, 'Basic realm="port-local"'))
+        self.assertEqual(status("/", "me", "wrong")[0], 401)
+        self.assertEqual(status("/", "me", "s3cret"), (200, None))
+        self.assertEqual(status("/_local/state", "", "s3cret"), (200, None))
+        self.assertEqual(status("/_local/state"), (403, None))
+
+    def test_long_targets(self):
+        """A target of 40 KiB and headers of 40 KiB are answered in JSON"""
+        port = self.port_local()
+        self.assertEqual(port.call("GET", "/blueprints?x=" + "a" * 40000)["ok"], True)
+        self.assertEqual(port.call("GET", "/blueprints", agent="a" * 40000)["ok"], True)
 
 
 if __name__ == "__main__":
