@@ -1,3 +1,4 @@
+/* A quantum of four digits gives three bytes; the last one fewer by its padding. */
 #include "base/base64.h"
 
 static int digit(char c)
