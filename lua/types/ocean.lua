@@ -33,6 +33,102 @@ ocean.config = {}
 ---@field parent_id string?
 ---@field aborted boolean
 
+-- Entities one call at a time ----------------------------------------------------------------------------------
+
+---Who an entity belongs to: entities of one are never listed, compared or deleted for the other.
+ocean.user_agent = {}
+ocean.user_agent.exporter = "exporter"
+ocean.user_agent.gitops = "gitops"
+
+---@alias ocean.Agent "exporter"|"gitops"
+---@alias ocean.Written { identifier: any, blueprint: string, relations: table }[]
+---@alias ocean.Failed { identifier: any, blueprint: string, status: integer, message: string }[] status 0: no answer
+
+---Maps raw items with every resource of the kind and writes the entities; those that fail the selector of every resource
+---and belong to this integration are deleted. Items that cannot be mapped raise at the end, with `written` and `failed`
+---in the error. Callable from handlers, hooks and routes.
+---
+---    local written, failed = ocean.register_raw("repository", { req.json.repository })
+---@async
+---@param kind string
+---@param items ocean.Batch
+---@param user_agent? ocean.Agent
+---@return ocean.Written written
+---@return ocean.Failed failed
+function ocean.register_raw(kind, items, user_agent) end
+
+---Maps raw items and deletes the entities, without asking who owns them. Items that fail the selector are left alone.
+---
+---    ocean.unregister_raw("repository", { req.json.repository })
+---@async
+---@param kind string
+---@param items ocean.Batch
+---@param user_agent? ocean.Agent
+---@return ocean.Written deleted
+---@return ocean.Failed failed
+function ocean.unregister_raw(kind, items, user_agent) end
+
+---Maps both lists, writes what is in `after` and deletes what is in `before` alone.
+---
+---    ocean.update_raw_diff("repository", { before = { old }, after = { new } })
+---@async
+---@param kind string
+---@param diff { before: ocean.Batch, after: ocean.Batch }
+---@param user_agent? ocean.Agent
+---@return ocean.Written written
+---@return ocean.Failed failed
+function ocean.update_raw_diff(kind, diff, user_agent) end
+
+---Writes entities as they are: { identifier, blueprint, title, icon, team, properties, relations }.
+---
+---    ocean.register({ { identifier = "api", blueprint = "service", properties = { tier = 1 } } })
+---@async
+---@param entities ocean.Batch
+---@param user_agent? ocean.Agent
+---@return ocean.Written written
+---@return ocean.Failed failed
+function ocean.register(entities, user_agent) end
+
+---Deletes entities by identifier and blueprint.
+---
+---    ocean.unregister({ { identifier = "api", blueprint = "service" } })
+---@async
+---@param entities ocean.Batch
+---@param user_agent? ocean.Agent
+---@return ocean.Written deleted
+---@return ocean.Failed failed
+function ocean.unregister(entities, user_agent) end
+
+---Writes what is in `after` and deletes what is in `before` alone, unless a written entity relates to it. Entities in
+---neither list are not touched.
+---
+---    ocean.update_diff({ before = old, after = new })
+---@async
+---@param diff { before: ocean.Batch, after: ocean.Batch }
+---@param user_agent? ocean.Agent
+---@return ocean.Written written
+---@return ocean.Failed failed
+function ocean.update_diff(diff, user_agent) end
+
+---Makes Port hold exactly these entities of the integration: writes them and deletes the others, as far as the mapping's
+---entityDeletionThreshold allows. If Port's list cannot be read nothing is written and it raises.
+---
+---    ocean.sync(entities, ocean.user_agent.gitops)
+---@async
+---@param entities ocean.Batch
+---@param user_agent? ocean.Agent
+---@return ocean.Written written
+---@return ocean.Failed failed
+function ocean.sync(entities, user_agent) end
+
+---Runs a whole resync and waits for its end; one that runs is replaced. True if it went well, and its summary.
+---
+---    local ok, summary = ocean.sync_raw_all()
+---@async
+---@return boolean ok
+---@return table summary
+function ocean.sync_raw_all() end
+
 -- Handlers --------------------------------------------------------------------------------------------------
 
 ---Registers a handler of one kind, or of every kind. It may return a list (one batch), a function or stream that gives

@@ -9,7 +9,7 @@
 struct runner;
 
 struct runner_opts {
-    const struct engine *engine;
+    struct engine *engine;
     const char *const *kinds; /* only these, in every resync of the process; nothing is deleted */
     size_t nkinds;
     /* These hold for the first resync of the process only (design.md section 6). */

@@ -135,6 +135,62 @@ void entities_search_body(const struct port *p, struct buf *out, struct str blue
     free(suffix);
 }
 
+static void equality(struct jw *w, const char *property, struct str value)
+{
+    jw_obj(w);
+    jw_key_c(w, "property");
+    jw_cstr(w, property);
+    jw_key_c(w, "operator");
+    jw_str_c(w, "=");
+    jw_key_c(w, "value");
+    jw_str(w, value);
+    jw_end_obj(w);
+}
+
+static void open_group(struct jw *w, const char *combinator)
+{
+    jw_obj(w);
+    jw_key_c(w, "combinator");
+    jw_cstr(w, combinator);
+    jw_key_c(w, "rules");
+    jw_arr(w);
+}
+
+static void close_group(struct jw *w)
+{
+    jw_end_arr(w);
+    jw_end_obj(w);
+}
+
+void port_ownership(struct port *p, const struct entity_name *names, size_t n, enum port_feature feature,
+                    void (*done)(void *arg, struct json entities, const struct err *e), void *arg)
+{
+    struct reading *r = xcalloc(1, sizeof(*r));
+    char *prefix = xasprintf("port-ocean/%s/", p->type);
+    char *suffix = xasprintf("/%s/%s", p->identifier, feature_name(feature));
+    struct buf body;
+    *r = (struct reading){.found = done, .arg = arg};
+    buf_init(&body, BUF_NO_LIMIT);
+    struct jw w = jw_on(&body);
+    open_group(&w, "and");
+    open_group(&w, "or");
+    for (size_t i = 0; i < n; i++) {
+        open_group(&w, "and");
+        equality(&w, "$identifier", names[i].identifier);
+        equality(&w, "$blueprint", names[i].blueprint);
+        close_group(&w);
+    }
+    close_group(&w);
+    datasource_rule(&w, prefix);
+    datasource_rule(&w, suffix);
+    close_group(&w);
+    entities_send(p, STR_NULL, "/entities/search",
+                  "exclude_calculated_properties=true&include=blueprint&include=identifier", &body, feature, on_read, r)
+        ->drop = free;
+    free(prefix);
+    free(suffix);
+}
+
 void port_lookup(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
                  const struct str *parts, size_t nparts, enum port_feature feature,
                  void (*done)(void *arg, struct json entities, const struct err *e), void *arg)

@@ -35,6 +35,13 @@ void port_lookup(struct port *p, struct str blueprint, const struct str *identif
                  const struct str *parts, size_t nparts, enum port_feature feature,
                  void (*done)(void *arg, struct json entities, const struct err *e), void *arg);
 
+/* Which of these entities exist and belong to this integration and feature (S-133): at most 50. */
+struct entity_name {
+    struct str blueprint, identifier;
+};
+void port_ownership(struct port *p, const struct entity_name *names, size_t n, enum port_feature feature,
+                    void (*done)(void *arg, struct json entities, const struct err *e), void *arg);
+
 /* One page of the listing (S-119). from: cursor of the page before, p NULL first. `next` p NULL at the
  * end. */
 void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso /* NULL: none */,

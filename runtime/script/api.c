@@ -16,6 +16,7 @@ void api_open(lua_State *L)
     api_json_open(L, ocean);
     api_log_open(L, ocean, internals);
     api_http_open(L, internals);
+    api_sync_open(L, ocean);
     source_open(L, internals);
     embed_open(L, ocean, internals);
     lua_getfield(L, internals, "drive");

@@ -82,7 +82,7 @@ struct vm {
     /* registrations (api_core.c) */
     struct handlers on_resync, on_start, on_resync_start, on_resync_complete;
     bool loaded;
-    const struct engine *engine; /* NULL before vm_connect */
+    struct engine *engine; /* NULL before vm_connect */
     struct runner *runner;
     /* what the API keeps */
     struct json_doc *config;

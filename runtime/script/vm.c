@@ -411,7 +411,7 @@ void vm_start(struct vm *v, struct event *ev)
     }
 }
 
-void vm_connect(struct vm *v, const struct engine *e, struct runner *r)
+void vm_connect(struct vm *v, struct engine *e, struct runner *r)
 {
     v->engine = e;
     v->runner = r;

@@ -29,7 +29,7 @@ void vm_free(struct vm *v);
  */
 void vm_load(struct vm *v, const char *path, void (*done)(void *arg, const struct err *e), void *arg);
 /* From now on handlers may sync and ask for resyncs; both outlive the vm. Before, such calls raise. */
-void vm_connect(struct vm *v, const struct engine *e, struct runner *r);
+void vm_connect(struct vm *v, struct engine *e, struct runner *r);
 /* Handlers of on_start: run side by side, errors are logged (runtime R-4). */
 void vm_start(struct vm *v, struct event *ev);
 bool vm_has_resync(const struct vm *v);

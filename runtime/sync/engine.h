@@ -9,6 +9,7 @@
 #include "sync/source.h"
 
 struct jq_host;
+struct ledger;
 struct mappings;
 
 struct engine {
@@ -20,4 +21,5 @@ struct engine {
     struct jq_host *jq;        /* NULL: expressions for libjq are an error of their field */
     const char *const *jq_env; /* what `env` may show; NULL ends */
     struct mappings *mappings; /* mappings_new(this engine) */
+    struct ledger *ledger;     /* of the resync under way, or NULL: what others write meanwhile must stay (ledger_keep) */
 };

@@ -98,6 +98,8 @@ static struct ledger_relation *relation(struct ledger *l, struct str name, struc
     return r;
 }
 
+void ledger_keep(struct ledger *l, struct key128 key) { keyset_add(l->keys, key, PRODUCED); }
+
 void ledger_target(struct ledger *l, struct str name, struct str rel, struct str value)
 {
     blueprint(l, name)->related = true;

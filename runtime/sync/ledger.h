@@ -32,6 +32,8 @@ void ledger_produced_blueprint(struct ledger *l, size_t slot, struct str bluepri
 void ledger_target(struct ledger *l, struct str blueprint, struct str relation, struct str value);
 /* Port said `created: false` for this entity. */
 void ledger_updated(struct ledger *l, struct str blueprint, struct key128 key);
+/* Written by somebody else while the run goes on: not to be deleted. */
+void ledger_keep(struct ledger *l, struct key128 key);
 void ledger_exclude(struct ledger *l, struct str blueprint);
 
 bool ledger_has(const struct ledger *l, struct key128 key); /* produced */

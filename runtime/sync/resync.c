@@ -91,6 +91,8 @@ static void free_resync(struct resync *r)
     reconcile_free(r->reconcile);
     loader_free(r->run.loader);
     schemas_free(r->run.schemas);
+    if (r->run.ledger)
+        r->o.engine->ledger = NULL;
     ledger_free(r->run.ledger);
     keycount_free(r->run.pending);
     event_unref(r->run.event);
@@ -298,6 +300,7 @@ static void make_stages(struct resync *r)
     size_t n;
     resources_list(r->resources, &n);
     r->run.ledger = ledger_new(n);
+    r->o.engine->ledger = r->run.ledger;
     struct loader_opts o = {
         .loop = r->o.engine->loop,
         .port = r->o.engine->port,

@@ -11,7 +11,7 @@
 struct resync;
 
 struct resync_opts {
-    const struct engine *engine;
+    struct engine *engine;
     enum event_trigger trigger;
     struct event *parent;
     /* Only these kinds; nothing is deleted (design.md section 9 item 17). */

@@ -11,7 +11,7 @@ struct keycount;
 struct loader;
 
 struct run {
-    const struct engine *engine;
+    struct engine *engine;
     struct event *event; /* has the mapping */
     const struct mapping_doc *mapping;
     struct write_options write;
