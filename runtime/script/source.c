@@ -21,7 +21,6 @@
 #include "script/task.h"
 
 #define LOG_GROUP "script.resync"
-#define BAD_BATCHES_MAX 10
 #define TAINTS_MAX 100 /* different ones of one handler; one is enough to hold deletion back */
 
 struct run {
@@ -75,14 +74,16 @@ static void on_room(void *arg)
         op_done(&r->waiting->op);
 }
 
-/* Takes the reference. */
-static void push(struct run *r, struct json_doc *doc, struct json items, bool from_list)
+/* Takes the reference; false if the sink refused it. */
+static bool push(struct run *r, struct json_doc *doc, struct json items, bool from_list)
 {
     if (json_is_arr(items) && json_len(items) == 0)
         r->report.explicit_empty = true;
-    r->full = true; /* room may run as soon as push returned false */
-    if (r->sink->ops->push(r->sink, doc, items, from_list, on_room, r))
+    r->full = true; /* room may run as soon as push returned PUSHED_FULL */
+    enum pushed pushed = r->sink->ops->push(r->sink, doc, items, from_list, on_room, r);
+    if (pushed != PUSHED_FULL)
         r->full = false;
+    return pushed != PUSH_REFUSED;
 }
 
 static void finish(void *arg)
@@ -162,16 +163,6 @@ static void next_handler(struct run *r)
 
 /* Lua: batches ------------------------------------------------------------------------------------------- */
 
-static bool list_of_objects(struct json items)
-{
-    if (!json_is_arr(items))
-        return false;
-    for (struct json_iter it = json_iter(items); json_next(&it);)
-        if (!json_is_obj(it.val))
-            return false;
-    return true;
-}
-
 static void yield_release(struct op *op)
 {
     struct yield_op *o = (struct yield_op *)op;
@@ -208,8 +199,7 @@ static void hand_over(lua_State *L, struct run *r, bool from_list)
         bad_content(L, r, msg);
     } else {
         struct json_doc *doc = jsonval_unbox(L, -1);
-        good = list_of_objects(items);
-        push(r, doc, items, from_list);
+        good = push(r, doc, items, from_list);
     }
     lua_pop(L, 1);
     r->bad_batches = good ? 0 : r->bad_batches + 1;

@@ -44,7 +44,7 @@ struct pipeline {
     struct timer *linger; /* bulks that are not full wait for the next batch */
     struct examples *examples;
     struct misconfig_log *misconfig;
-    size_t passed, bad_in_a_row, selector_passed;
+    size_t passed, selector_passed;
     bool selector_broken; /* its compile error is reported through its items */
     bool source_done, dead, cancel_wanted, cancelled, scheduled, over;
     void (*done)(void *arg, struct pipeline *p);

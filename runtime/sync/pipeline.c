@@ -28,7 +28,6 @@
 #define BYTES_MAX ((size_t)16 << 20)
 #define EXAMPLES 5
 #define LINGER_MS 2        /* a handler that has its next batch at hand pushes it within that */
-#define BAD_BATCHES_MAX 10 /* in a row; design.md section 9 item 10 */
 
 static void kill_rest(struct pipeline *p);
 
@@ -256,17 +255,8 @@ static bool reject_batch(struct pipeline *p, struct json items)
     struct buf message;
     buf_init(&message, 4096);
     const char *bad = bad_batch(items, &message);
-    if (bad) {
+    if (bad)
         pipeline_record(p, "batch", bad, 1);
-        if (++p->bad_in_a_row == BAD_BATCHES_MAX) {
-            log_error("kind=%.*s-%d the handler is ended: %d batches in a row were no lists of objects",
-                      STR_FMT(p->rr->res->kind), p->rr->res->index, BAD_BATCHES_MAX);
-            p->cancel_wanted = true;
-            pipeline_schedule(p);
-        }
-    } else {
-        p->bad_in_a_row = 0;
-    }
     buf_done(&message);
     return bad != NULL;
 }
@@ -297,27 +287,30 @@ static void admit(struct pipeline *p, struct json_doc *doc, struct json items, b
         batch_map(b);
 }
 
-static bool sink_push(struct sink *s, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *),
-                      void *room_arg)
+static enum pushed sink_push(struct sink *s, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *),
+                             void *room_arg)
 {
     struct pipeline *p = (struct pipeline *)s;
     bool empty_object = json_is_obj(items) && json_len(items) == 0; /* an empty Lua table */
-    if (p->dead || p->source_done || empty_object || reject_batch(p, items) || json_len(items) == 0) {
+    bool wanted = !p->dead && !p->source_done && !empty_object, refused = wanted && reject_batch(p, items);
+    if (!wanted || refused || json_len(items) == 0) {
         json_unref(doc);
     } else {
         examples_offer(p->examples, items);
         admit(p, doc, items, from_list);
     }
+    if (refused)
+        return PUSH_REFUSED;
     if (p->dead)
-        return false; /* it is being cancelled: no room will come */
+        return PUSHED_FULL; /* it is being cancelled: no room will come */
     /* An open list waits for the next list, so it must not wait for room itself. */
     struct batch *last = last_batch(p);
     if (has_room(p) || (last && last->state == BATCH_OPEN && last->bytes < BYTES_MAX))
-        return true;
+        return PUSHED;
     close_open(p);
     p->room = room;
     p->room_arg = room_arg;
-    return false;
+    return PUSHED_FULL;
 }
 
 static void sink_error(struct sink *s, const char *where, const char *message)

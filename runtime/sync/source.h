@@ -7,8 +7,8 @@
  * `room`, which never runs from inside push.
  *
  * Batches pushed with from_list that follow each other become one batch (S-40). After `cancel` errors are not counted
- * any more, and what is pushed is dropped. The tenth batch in a row that is no list of objects cancels the run of the
- * resource. */
+ * any more, and what is pushed is dropped. A batch that is no list of objects is refused: the sink has recorded the
+ * error; the source ends a handler after BAD_BATCHES_MAX of them in a row (design.md section 9 item 10). */
 #pragma once
 #include "base/err.h"
 #include "config/mapping_doc.h"
@@ -16,6 +16,14 @@
 #include <stdbool.h>
 
 struct sink;
+
+#define BAD_BATCHES_MAX 10
+
+enum pushed {
+    PUSHED,      /* there is room for more */
+    PUSHED_FULL, /* wait until room(room_arg) runs before pushing the next one */
+    PUSH_REFUSED /* no list of objects (S-42); nothing to wait for */
+};
 
 struct source_report { /* evidence about HTTP and emptiness, for the held-back rules (design.md section 6) */
     size_t answers_2xx;
@@ -26,11 +34,10 @@ struct source_report { /* evidence about HTTP and emptiness, for the held-back r
 
 /* Implemented by sync (pipeline.h). */
 struct sink_ops {
-    /* Hands a raw batch over: an array of objects, or anything else a script produced (then the sink records the error
-     * of S-42). Takes the reference of `doc`; `items` points into it. Returns true if there is room for more; false:
-     * wait until room(room_arg) runs before pushing the next one. */
-    bool (*push)(struct sink *s, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *),
-                 void *room_arg);
+    /* Hands a raw batch over: an array of objects, or anything else a script produced. Takes the reference of `doc`;
+     * `items` points into it. */
+    enum pushed (*push)(struct sink *s, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *),
+                        void *room_arg);
     /* One error of this resource: a handler that raised (message with file, line). */
     void (*error)(struct sink *s, const char *where, const char *message);
     /* No deletion in this run, although nothing was raised to us. */

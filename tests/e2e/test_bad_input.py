@@ -82,6 +82,15 @@ class Scripts(BadInput):
         self.assertContained(result)
         self.assertIn("base_ulr", result.errors("bad"))
 
+    def test_bad_batches(self):
+        """Ten batches in a row that are no lists of objects end their handler, not the kind's other handlers"""
+        result = self.run_bad('ocean.on_resync("bad", function()\n  for i = 1, 50 do ocean.yield("text") end\nend)\n'
+                              'ocean.on_resync("bad", function() return { { id = "B-2", name = "n" } } end)\n')
+        self.assertContained(result)
+        self.assertIn("B-2", self.port.entities("bad"), result)
+        self.assertIn("10 batches in a row", result.errors("bad"))
+        self.assertEqual(max(e["count"] for e in result.resource("bad")["errors"]), 10, result)
+
     def test_os_exit(self):
         """os.exit raises: a run cut short must not look finished"""
         result = self.run_bad('ocean.on_resync("bad", function() os.exit(0) end)\n')

@@ -77,25 +77,30 @@ static void sink_give_room(void *arg)
         room(s->room_arg);
 }
 
-static bool sink_push(struct sink *base, struct json_doc *doc, struct json items, bool from_list, void (*room)(void *),
-                      void *room_arg)
+static enum pushed sink_push(struct sink *base, struct json_doc *doc, struct json items, bool from_list,
+                             void (*room)(void *), void *room_arg)
 {
     struct fake_sink *s = (struct fake_sink *)base;
     assert_null(s->room); /* nobody pushes while we are full */
+    bool good = json_is_arr(items);
+    for (struct json_iter it = json_iter(items); good && json_next(&it);)
+        good = json_is_obj(it.val);
     if (from_list)
         buf_adds(&s->batches, "list ");
     json_write(&s->batches, items);
     buf_addc(&s->batches, '\n');
     json_unref(doc);
     s->pushes++;
+    if (!good)
+        return PUSH_REFUSED;
     if (s->room_for == 0 || s->pushes % s->room_for != 0)
-        return true;
+        return PUSHED;
     s->full_times++;
     s->room = room;
     s->room_arg = room_arg;
     if (!s->hold_room)
         loop_post(s->loop, sink_give_room, s);
-    return false;
+    return PUSHED_FULL;
 }
 
 static void sink_error(struct sink *base, const char *where, const char *message)

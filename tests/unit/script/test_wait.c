@@ -180,6 +180,15 @@ static void bad_batches(void **state)
     assert_int_equal(r->sink.pushes, 10);
     assert_has(errors(r), "10 batches in a row were not lists of objects");
     rig_free(r);
+    /* The handler ends, not the resource; a good batch in between starts the count anew. */
+    r = rig_loaded("ocean.on_resync('k', function() for i = 1, 20 do ocean.yield('text') end end)\n"
+                   "ocean.on_resync('k', function() for i = 1, 18 do ocean.yield(i == 9 and {{}} or {i}) end end)\n"
+                   "ocean.on_resync('k', function() ocean.yield({{ok = 1}}) end)\n");
+    rig_run(r, "k");
+    assert_int_equal(r->sink.pushes, 10 + 18 + 1);
+    assert_int_equal(r->sink.nerrors, 1);
+    assert_has(batches(r), "[{\"ok\":1}]");
+    rig_free(r);
 }
 
 static void errors_name_their_place(void **state)

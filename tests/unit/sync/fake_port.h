@@ -447,7 +447,7 @@ static inline void fake_step(void *arg)
         case STEP_BATCH:
         case STEP_LIST: {
             struct json_doc *d = fake_parse(str_of(s->text));
-            if (!r->sink->ops->push(r->sink, d, json_root(d), s->kind == STEP_LIST, fake_room, r))
+            if (r->sink->ops->push(r->sink, d, json_root(d), s->kind == STEP_LIST, fake_room, r) == PUSHED_FULL)
                 return;
             break;
         }
