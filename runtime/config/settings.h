@@ -42,6 +42,7 @@ struct settings {
     int resync_lookahead;              /* 4 */
     int resync_concurrency;            /* 1 */
     double max_shrink_percent;         /* 30 */
+    bool deletion_by_blueprint;        /* deletion_scope is `blueprint` */
     int client_timeout_s;              /* 60, third party */
     bool port_insecure, port_no_strict, third_insecure, third_no_strict;
     char *resources_path;          /* NULL: .port/resources */

@@ -157,6 +157,7 @@ static void fill_sync(struct settings *s)
     s->resync_lookahead = (int)number(s, "resync_lookahead");
     s->resync_concurrency = (int)number(s, "resync_concurrency");
     s->max_shrink_percent = number(s, "max_shrink");
+    s->deletion_by_blueprint = strcmp(settings_text(s, "deletion_scope"), "blueprint") == 0;
 }
 
 void settings_fill(struct settings *s, const struct settings_flags *f, struct buf *problems)

@@ -308,6 +308,59 @@ void state_get(struct state *s, const char *space, const char *key,
     db_submit(s->db, &g->job);
 }
 
+struct keys_read {
+    struct db_job job;
+    struct state *state;
+    char *space;
+    struct str *keys;
+    size_t n;
+    void (*done)(void *arg, const struct str *keys, size_t n, const struct err *e);
+    void *arg;
+};
+
+static int keys_run(struct db *d, sqlite3 *h, struct db_job *job)
+{
+    struct keys_read *r = (struct keys_read *)job;
+    sqlite3_stmt *s = db_stmt(d, "SELECT key FROM value WHERE space = ? ORDER BY key", &job->err);
+    if (!s)
+        return job->err.code;
+    sqlite3_bind_text(s, 1, r->space, -1, SQLITE_STATIC);
+    int step;
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        size_t n = (size_t)sqlite3_column_bytes(s, 0);
+        r->keys = xrealloc(r->keys, (r->n + 1) * sizeof(*r->keys));
+        r->keys[r->n++] = (struct str){xstrndup((const char *)sqlite3_column_text(s, 0), n), n};
+    }
+    int rc = step == SQLITE_DONE ? 0 : db_error(h, &job->err, "reading the state file");
+    sqlite3_reset(s);
+    return rc;
+}
+
+static void keys_done(struct db_job *job)
+{
+    struct keys_read *r = (struct keys_read *)job;
+    struct err store;
+    r->done(r->arg, r->keys, r->n, outcome(r->state, job, &store));
+    for (size_t i = 0; i < r->n; i++)
+        free((char *)(uintptr_t)r->keys[i].p);
+    free(r->keys);
+    free(r->space);
+    free(r);
+}
+
+void state_keys(struct state *s, const char *space,
+                void (*done)(void *arg, const struct str *keys, size_t n, const struct err *e), void *arg)
+{
+    struct keys_read *r = xcalloc(1, sizeof(*r));
+    *r = (struct keys_read){.job = {.run = keys_run, .done = keys_done},
+                            .state = s,
+                            .space = xstrdup(space),
+                            .done = done,
+                            .arg = arg};
+    flush(s);
+    db_submit(s->db, &r->job);
+}
+
 struct list_read {
     struct db_job job;
     struct state *state;

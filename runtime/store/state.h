@@ -21,6 +21,9 @@ const char *state_path(const struct state *s);
 void state_put(struct state *s, const char *space, const char *key, struct str value);
 void state_get(struct state *s, const char *space, const char *key,
                void (*done)(void *arg, struct str value /* p NULL: none */, const struct err *e), void *arg);
+/* All keys of a space, sorted; for spaces of a few. Texts are valid during the call. */
+void state_keys(struct state *s, const char *space,
+                void (*done)(void *arg, const struct str *keys, size_t n, const struct err *e), void *arg);
 
 /* Ordered lists of texts, by name ("retry", "candidates"). Appends are batched into few commits. */
 void state_list_add(struct state *s, const char *list, struct key128 key, struct str text);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "sync/certified.h"
 #include "sync/event.h"
 #include "sync/keycount.h"
 #include "sync/loader.h"
@@ -117,12 +118,24 @@ bool batch_map_failed(const struct batch *b)
 
 /* Counting --------------------------------------------------------------------------------------------------------- */
 
+/* A computed blueprint that this resource produces for the first time in this run is on record before an entity of it
+ * goes out: a later run that fails must know it (scope.h). */
+static void note_blueprint(struct pipeline *p, struct str blueprint)
+{
+    const struct ledger_blueprint *b = ledger_blueprint(p->run->ledger, blueprint);
+    if (!b || !b->by[p->rr->slot])
+        certified_begin(p->run->engine->state, p->rr->res->kind, blueprint);
+}
+
 static void note_entities(struct pipeline *p, const struct mapped_batch *m)
 {
     struct ledger *l = p->run->ledger;
+    bool computed = !plan_blueprint(p->rr->plan).p;
     bool targets = p->run->mapping->create_missing_related; /* else protection has no effect */
     for (size_t i = 0; i < m->n; i++) {
         const struct mapped_entity *e = &m->entities[i];
+        if (computed)
+            note_blueprint(p, e->blueprint);
         if (e->flags & ENTITY_SEARCH_IDENTIFIER)
             ledger_produced_blueprint(l, p->rr->slot, e->blueprint);
         else

@@ -10,9 +10,11 @@
 #include "json/write.h"
 
 #define SPACE "certified"
+#define SINCE "since "
 
 struct load {
     struct loop *loop;
+    struct state *state;
     size_t missing;
     void (*done)(void *arg);
     void *arg;
@@ -22,20 +24,33 @@ struct one {
     struct certified *c;
 };
 
+static void free_names(char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+}
+
 void certified_done(struct certified *c)
 {
-    for (size_t i = 0; i < c->nblueprints; i++)
-        free(c->blueprints[i]);
-    free(c->blueprints);
+    free_names(c->blueprints, c->nblueprints);
+    free_names(c->since, c->nsince);
     free(c->kind);
     memset(c, 0, sizeof(*c));
 }
 
+static bool has_name(char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 void certified_add_blueprint(struct certified *c, const char *name)
 {
-    for (size_t i = 0; i < c->nblueprints; i++)
-        if (strcmp(c->blueprints[i], name) == 0)
-            return;
+    if (has_name(c->blueprints, c->nblueprints, name))
+        return;
     c->blueprints = xrealloc(c->blueprints, (c->nblueprints + 1) * sizeof(char *));
     c->blueprints[c->nblueprints++] = xstrdup(name);
 }
@@ -78,6 +93,22 @@ static void load_part(struct load *l)
         loop_defer(l->loop, loaded, l);
 }
 
+static void on_since(void *arg, const struct str *keys, size_t n, const struct err *e)
+{
+    struct one *o = arg;
+    struct certified *c = o->c;
+    if (e) { /* nobody may rely on what cannot be read completely */
+        log_warn("the state of kind '%s' cannot be read and counts as a first run: %s", c->kind, e->msg);
+        c->record = (struct kind_record){0};
+    }
+    c->since = xcalloc(n + 1, sizeof(char *));
+    for (size_t i = 0; i < n; i++)
+        c->since[c->nsince++] = str_dup(keys[i]);
+    struct load *l = o->load;
+    free(o);
+    load_part(l);
+}
+
 static void on_value(void *arg, struct str value, const struct err *e)
 {
     struct one *o = arg;
@@ -85,22 +116,29 @@ static void on_value(void *arg, struct str value, const struct err *e)
         log_warn("the state of kind '%s' cannot be read and counts as a first run: %s", o->c->kind, e->msg);
     else if (value.p)
         parse(o->c, value);
-    struct load *l = o->load;
-    free(o);
-    load_part(l);
+    char *space = xasprintf(SINCE "%s", o->c->kind);
+    state_keys(o->load->state, space, on_since, o);
+    free(space);
 }
 
 void certified_load(struct loop *loop, struct state *s, struct certified *list, size_t n, void (*done)(void *arg),
                     void *arg)
 {
     struct load *l = xcalloc(1, sizeof(*l));
-    *l = (struct load){.loop = loop, .missing = n + 1, .done = done, .arg = arg};
+    *l = (struct load){.loop = loop, .state = s, .missing = n + 1, .done = done, .arg = arg};
     for (size_t i = 0; i < n; i++) {
         struct one *o = xcalloc(1, sizeof(*o));
         *o = (struct one){l, &list[i]};
         state_get(s, SPACE, list[i].kind, on_value, o);
     }
     load_part(l);
+}
+
+static void put_since(struct state *s, struct str kind, const char *blueprint, struct str value)
+{
+    char *space = xasprintf(SINCE "%.*s", STR_FMT(kind));
+    state_put(s, space, blueprint, value);
+    free(space);
 }
 
 void certified_save(struct state *s, const struct certified *c)
@@ -123,4 +161,14 @@ void certified_save(struct state *s, const struct certified *c)
     jw_end_obj(&w);
     state_put(s, SPACE, c->kind, buf_str(&text));
     buf_done(&text);
+    for (size_t i = 0; i < c->nsince; i++)
+        if (!has_name(c->blueprints, c->nblueprints, c->since[i]))
+            put_since(s, str_of(c->kind), c->since[i], STR_NULL);
+}
+
+void certified_begin(struct state *s, struct str kind, struct str blueprint)
+{
+    char *name = str_dup(blueprint);
+    put_since(s, kind, name, STR("1"));
+    free(name);
 }

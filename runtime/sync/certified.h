@@ -1,4 +1,5 @@
-/* certified.h: what the last certified run of a kind produced, in the state file (space "certified"). Loop thread. */
+/* certified.h: what the last certified run of a kind produced, in the state file (space "certified"), and what runs since
+ * then began to produce (space "since <kind>"), whatever became of them. Loop thread. */
 #pragma once
 #include "base/err.h"
 #include "store/state.h"
@@ -9,6 +10,8 @@ struct certified {
     struct kind_record record;
     char **blueprints; /* those it produced */
     size_t nblueprints;
+    char **since; /* and those that were begun in runs since; only of computed blueprints */
+    size_t nsince;
 };
 
 void certified_done(struct certified *c); /* frees what it holds */
@@ -16,5 +19,9 @@ void certified_done(struct certified *c); /* frees what it holds */
  * known. */
 void certified_load(struct loop *l, struct state *s, struct certified *list, size_t n, void (*done)(void *arg),
                     void *arg);
+/* The record of a run that is certified; what was begun since the one before and is not among its blueprints is
+ * forgotten. */
 void certified_save(struct state *s, const struct certified *c);
+/* Written before the first entity of a computed blueprint is sent. */
+void certified_begin(struct state *s, struct str kind, struct str blueprint);
 void certified_add_blueprint(struct certified *c, const char *name);

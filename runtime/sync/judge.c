@@ -1,5 +1,5 @@
-/* A blueprint is exempt, out of every count, if a resource with `enableDelete: false` produces it (S-150) or a failed
- * search identifier may have meant any of its entities (Q-25). What is held back is counted at the first resource of
+/* A blueprint is exempt, out of every count, if a resource with `enableDelete: false` produces it (S-150), a failed
+ * search identifier may have meant any of its entities (Q-25) or the run's scope leaves it out. What is held back is counted at the first resource of
  * its kind. */
 #define LOG_GROUP "sync.reconcile"
 #include "sync/judge.h"
@@ -35,7 +35,7 @@ static bool can_produce(const struct judge *j, size_t slot, struct str blueprint
 static bool is_exempt(const struct judge *j, struct str blueprint)
 {
     const struct ledger_blueprint *b = ledger_blueprint(j->o.run->ledger, blueprint);
-    if (b && b->excluded)
+    if ((b && b->excluded) || !scope_covers(j->o.scope, blueprint))
         return true;
     for (size_t i = 0; i < j->o.n; i++)
         if (!j->o.resources[i].res->enable_delete && can_produce(j, i, blueprint))
@@ -91,6 +91,7 @@ static void collect_kinds(struct judge *j)
         const struct resource_run *rr = &j->o.resources[i];
         struct kind *k = kind_of(j, i);
         k->exempt &= !rr->res->enable_delete;
+        k->failed |= rr->failed || rr->report->state != RES_COMPLETED;
         k->facts.extracted += rr->report->extracted;
         k->facts.entities += rr->report->mapped;
         k->facts.answers_2xx += rr->evidence.answers_2xx;
@@ -342,6 +343,12 @@ static void save_kind(struct judge *j, struct kind *k)
                 certified_add_blueprint(&now, ledger_blueprint_at(l, b)->name);
     for (size_t b = 0; b < k->saved->nblueprints && (held != HOLD_NONE || k->facts.entities == 0); b++)
         certified_add_blueprint(&now, k->saved->blueprints[b]);
+    if (held == HOLD_NONE) { /* all of it is either among those or gone */
+        now.since = k->saved->since;
+        now.nsince = k->saved->nsince;
+        k->saved->since = NULL;
+        k->saved->nsince = 0;
+    }
     certified_save(j->o.run->engine->state, &now);
     certified_done(&now);
 }
@@ -349,5 +356,6 @@ static void save_kind(struct judge *j, struct kind *k)
 void judge_save(struct judge *j)
 {
     for (size_t i = 0; i < j->nkinds; i++)
-        save_kind(j, &j->kinds[i]);
+        if (!j->kinds[i].failed)
+            save_kind(j, &j->kinds[i]);
 }

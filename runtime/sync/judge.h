@@ -17,6 +17,7 @@ struct kind {
     struct kind_facts facts;
     enum hold hold;
     bool exempt;  /* every resource of it has enableDelete: false */
+    bool failed;  /* one of its resources did not end well: its counts say nothing */
     size_t first; /* its first resource */
 };
 struct judge {

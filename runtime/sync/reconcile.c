@@ -201,7 +201,8 @@ static bool wanted(void *arg, struct str blueprint, struct str identifier)
 {
     const struct reconcile *r = arg;
     const struct tally *t = judge_find(&r->judge, blueprint);
-    return t && !t->exempt && !t->held && !is_protected(r, blueprint, identifier);
+    return t && !t->exempt && !t->held && certificate_covers(r->cert, blueprint) &&
+           !is_protected(r, blueprint, identifier);
 }
 
 static void on_removed(void *arg, size_t deleted)

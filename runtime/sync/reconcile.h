@@ -5,6 +5,7 @@
 #pragma once
 #include "sync/certificate.h"
 #include "sync/run.h"
+#include "sync/scope.h"
 
 struct reconcile;
 
@@ -12,6 +13,7 @@ struct reconcile_opts {
     struct run *run;
     struct resource_run *resources;
     size_t n;
+    const struct scope *scope; /* not empty; must outlive it */
     const char *const *allow_empty;
     size_t nallow_empty;
     double max_shrink_percent;

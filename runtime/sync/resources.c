@@ -75,17 +75,9 @@ struct resource_run *resources_list(const struct resources *rs, size_t *ret_n)
 bool resources_failed(const struct resources *rs)
 {
     for (size_t i = 0; i < rs->n; i++)
-        if (rs->list[i].failed)
+        if (rs->list[i].failed || rs->list[i].report->state != RES_COMPLETED)
             return true;
     return false;
-}
-
-bool resources_complete(const struct resources *rs)
-{
-    for (size_t i = 0; i < rs->n; i++)
-        if (rs->list[i].failed || rs->list[i].report->state != RES_COMPLETED)
-            return false;
-    return true;
 }
 
 static void resource_error(struct resource_run *rr, const char *where, const char *message)

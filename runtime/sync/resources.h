@@ -16,7 +16,5 @@ void resources_start(struct resources *rs, void (*done)(void *arg), void *arg);
 /* Cancels those that run (S-48); no other begins. */
 void resources_abort(struct resources *rs);
 
-/* Some resource had an error or a taint. */
+/* Some resource had an error or a taint, or was not processed to its end. */
 bool resources_failed(const struct resources *rs);
-/* Every resource was processed to its end without error or taint: what a certificate needs. */
-bool resources_complete(const struct resources *rs);

@@ -27,6 +27,7 @@
 /* See certificate.h: only `certify` below makes one. */
 struct certificate {
     const struct resync *resync;
+    const struct scope *scope;
     bool issued;
 };
 
@@ -35,6 +36,7 @@ struct resync {
     struct resync_opts o;
     char **kinds, **allow_empty; /* copies of the caller's lists */
     struct resources *resources; /* NULL before the mapping is here */
+    struct scope *scope;         /* made when the resources are over */
     struct reconcile *reconcile;
     struct certificate certificate;
     struct resync_report report;
@@ -53,6 +55,11 @@ static void finish(struct resync *r);
 static bool aborted(const struct resync *r) { return r->run.event->aborted; }
 
 bool certificate_holds(const struct certificate *c) { return c->issued && !aborted(c->resync); }
+
+bool certificate_covers(const struct certificate *c, struct str blueprint)
+{
+    return certificate_holds(c) && scope_covers(c->scope, blueprint);
+}
 
 static void fail(struct resync *r, const struct err *e)
 {
@@ -89,6 +96,7 @@ static void free_resync(struct resync *r)
 {
     resources_free(r->resources);
     reconcile_free(r->reconcile);
+    scope_free(r->scope);
     loader_free(r->run.loader);
     schemas_free(r->run.schemas);
     if (r->run.ledger)
@@ -174,10 +182,19 @@ static void complete_hooks(void *arg)
 /* The only place that makes a certificate. */
 static bool certify(struct resync *r)
 {
-    bool complete = !aborted(r) && !r->state_unknown && r->o.nkinds == 0 && !r->report.failed &&
-                    resources_complete(r->resources);
-    r->certificate = (struct certificate){.resync = r, .issued = complete};
+    bool complete = !aborted(r) && !r->state_unknown && r->o.nkinds == 0 && !r->report.failed && !scope_empty(r->scope);
+    r->certificate = (struct certificate){.resync = r, .scope = r->scope, .issued = complete};
     return complete;
+}
+
+/* A run of which a part failed ends without complete hooks, whatever it could delete. */
+static void on_reconciled(void *arg)
+{
+    struct resync *r = arg;
+    if (resources_failed(r->resources))
+        finish(r);
+    else
+        complete_hooks(r);
 }
 
 static void on_listed(void *arg, const struct err *e)
@@ -188,29 +205,23 @@ static void on_listed(void *arg, const struct err *e)
     else if (e)
         fail(r, e);
     else if (certify(r))
-        reconcile_delete(r->reconcile, &r->certificate, complete_hooks, r);
+        reconcile_delete(r->reconcile, &r->certificate, on_reconciled, r);
     else
-        complete_hooks(r);
+        on_reconciled(r);
 }
 
-static void on_resent(void *arg)
+static void on_scope(void *arg, struct scope *s)
 {
     struct resync *r = arg;
-    on_changed(r);
-    if (aborted(r) || r->state_unknown || resources_failed(r->resources)) {
-        if (!aborted(r))
-            log_warn("nothing is deleted in this run: %s",
-                     r->state_unknown ? "a start handler failed" : "a resource had errors");
+    r->scope = s;
+    if (aborted(r) || scope_empty(s)) {
         finish(r);
-        return;
-    }
-    if (r->o.nkinds) {
-        complete_hooks(r);
         return;
     }
     double max_shrink = r->o.max_shrink_percent;
     struct reconcile_opts o = {
         .run = &r->run,
+        .scope = r->scope,
         .allow_empty = (const char *const *)r->allow_empty,
         .nallow_empty = r->o.nallow_empty,
         .max_shrink_percent = max_shrink < 0 ? r->o.engine->settings->max_shrink_percent : max_shrink,
@@ -218,6 +229,24 @@ static void on_resent(void *arg)
     o.resources = resources_list(r->resources, &o.n);
     r->reconcile = reconcile_new(&o);
     reconcile_list(r->reconcile, on_listed, r);
+}
+
+static void on_resent(void *arg)
+{
+    struct resync *r = arg;
+    size_t n;
+    on_changed(r);
+    if (aborted(r)) {
+        finish(r);
+    } else if (r->state_unknown) {
+        log_warn("nothing is deleted in this run: a start handler failed");
+        finish(r);
+    } else if (r->o.nkinds) {
+        on_reconciled(r);
+    } else {
+        const struct resource_run *list = resources_list(r->resources, &n);
+        scope_make(&r->run, list, n, on_scope, r);
+    }
 }
 
 static void reconcile(struct resync *r)

@@ -126,6 +126,20 @@ class Shrunken(Case):
         self.assertClean(result)
         self.assertEqual(len(port.entities("issue")), 20)
 
+    def test_stated_default(self):
+        """The default threshold, written out, leaves the rule as it is"""
+        port, result = self.shrink(30, 20, mapping={"entityDeletionThreshold": 0.9})
+        self.assertExit(result, 5)
+        self.assertEqual(len(port.entities("issue")), 30)
+
+    def test_threshold(self):
+        """What the threshold stops is held back: completed, counted, an error that names the way out, exit 5"""
+        port, result = self.shrink(10, 5, mapping={"entityDeletionThreshold": 0.2})
+        self.assertExit(result, 5)
+        self.assertEqual((result.summary["held_back"], result.summary["deleted"]), (5, 0))
+        self.assertEqual(port.integration()["resyncState"]["status"], "completed")
+        self.assertRegex(result.stderr, r"ERROR .*entityDeletionThreshold of 0.2 .*5 are held back")
+
     def test_held_until_accepted(self):
         """It stays held back in every run until it is accepted"""
         port = self.port_local()
@@ -137,6 +151,37 @@ class Shrunken(Case):
         self.assertClean(self.ocean(mine, port, "--max-shrink", "100"))
         self.assertClean(self.ocean(mine, port))
         self.assertEqual(len(port.entities("issue")), 10)
+
+
+class Scope(Case):
+    """Two kinds; the second run of `issue` fails, and an entity of each is not produced any more."""
+
+    def failing(self, **env):
+        port = self.port_local()
+        third = self.third_party().on("/issues", items(3), Reply(500, "{}"))
+        script = (f'local api = ocean.http.client {{ base_url = "{third.url}", retry = {{ attempts = 0 }} }}\n'
+                  'ocean.on_resync("issue", function() return api:get("/issues"):json() end)\n')
+        users = [{"id": "u1", "name": "U"}, {"id": "u2", "name": "U"}]
+        mine = self.integration(script + list_handler("user", users), [resource(), resource("user", blueprint='"user"')],
+                                [blueprint(), blueprint("user")])
+        self.assertClean(self.ocean(mine, port))
+        mine.rewrite(script + list_handler("user", users[:1]))
+        return port, self.ocean(mine, port, **env)
+
+    def test_default(self):
+        """One failed kind keeps everything"""
+        port, result = self.failing()
+        self.assertExit(result, 4)
+        self.assertEqual((len(port.entities("issue")), len(port.entities("user"))), (3, 2))
+
+    def test_blueprint(self):
+        """OCEAN__DELETION_SCOPE=blueprint: the failed kind keeps its own; the run is still a failed one"""
+        port, result = self.failing(OCEAN__DELETION_SCOPE="blueprint")
+        self.assertExit(result, 4)
+        self.assertEqual((len(port.entities("issue")), list(port.entities("user"))), (3, ["u1"]))
+        self.assertEqual(result.summary["deleted"], 1)
+        self.assertEqual(port.integration()["resyncState"]["status"], "failed")
+        self.assertSays(result, "nothing of these blueprints is deleted in this run: issue")
 
 
 class OnlySomeKinds(Case):

@@ -122,6 +122,27 @@ static void who_forgets_is_not_called(void **state)
     runner_free(r);
 }
 
+/* --allow-empty and --max-shrink speak of what a person has just looked at, not of what comes later. */
+static void what_was_accepted_holds_for_the_first_resync_only(void **state)
+{
+    struct fixture *f = *state;
+    const char *allow[] = {"issue"};
+    const struct runner_opts o = {.engine = &f->engine, .allow_empty = allow, .nallow_empty = 1, .max_shrink_percent = 100};
+    struct runner *r = runner_new(&o);
+    struct asked a[3] = {0};
+    owned_like_items(f, "issue", "i", 0, 3);
+    script_for(f, "issue")->report = (struct source_report){0}; /* no evidence at all */
+    ask(r, &a[0]);
+    turn_until(f, &a[0].calls);
+    assert_int_equal(a[0].exit_code, 0);
+    assert_int_equal(requests_to(f, "POST", DELETE), 1);
+    ask(r, &a[1]);
+    turn_until(f, &a[1].calls);
+    assert_int_equal(a[1].exit_code, 5);
+    assert_int_equal(requests_to(f, "POST", DELETE), 1);
+    runner_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +150,7 @@ int main(void)
         TEST(of_two_that_wait_the_newer_begins),
         TEST(stopping_aborts_what_runs_and_begins_nothing),
         TEST(who_forgets_is_not_called),
+        TEST(what_was_accepted_holds_for_the_first_resync_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

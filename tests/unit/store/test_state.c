@@ -100,6 +100,37 @@ static const char *list(struct fixture *t, const char *name, int64_t after, size
     return t->rows;
 }
 
+static void got_keys(void *arg, const struct str *keys, size_t n, const struct err *e)
+{
+    struct fixture *t = arg;
+    assert_null(e);
+    t->rows[0] = 0;
+    for (size_t i = 0; i < n; i++)
+        snprintf(t->rows + strlen(t->rows), sizeof(t->rows) - strlen(t->rows), "%.*s ", STR_FMT(keys[i]));
+    t->done = true;
+}
+
+static const char *keys(struct fixture *t, const char *space)
+{
+    t->done = false;
+    state_keys(t->state, space, got_keys, t);
+    while (!t->done)
+        loop_turn(t->loop, true);
+    return t->rows;
+}
+
+static void test_keys(void **state)
+{
+    struct fixture *t = *state;
+    assert_string_equal(keys(t, "a"), "");
+    state_put(t->state, "a", "two", STR("1"));
+    state_put(t->state, "a", "one", STR("1"));
+    state_put(t->state, "aa", "three", STR("1"));
+    assert_string_equal(keys(t, "a"), "one two ");
+    state_put(t->state, "a", "one", STR_NULL);
+    assert_string_equal(keys(t, "a"), "two ");
+}
+
 static void test_values(void **state)
 {
     struct fixture *t = *state;
@@ -183,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_persistence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_place, setup, teardown),

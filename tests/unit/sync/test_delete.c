@@ -220,9 +220,11 @@ static void t36_without_cascading_dependents_go_first(void **state)
 static void t46_a_resource_that_must_not_delete(void **state)
 {
     struct fixture *f = *state;
+    /* 1 of 10 is just what the threshold allows: with the entities of a it would be 6 of 15. */
     f->fake.config =
-        MAPPING("{\"kind\":\"A\",\"enableDelete\":false,\"selector\":{\"query\":\"true\"},\"port\":{\"entity\":{"
-                "\"mappings\":" ISSUE_MAPPINGS("a") "}}}," RESOURCE("B", "true", ISSUE_MAPPINGS("b")));
+        "{\"entityDeletionThreshold\":0.1,\"resources\":[{\"kind\":\"A\",\"enableDelete\":false,\"selector\":{"
+        "\"query\":\"true\"},\"port\":{\"entity\":{\"mappings\":" ISSUE_MAPPINGS("a") "}}}," RESOURCE(
+            "B", "true", ISSUE_MAPPINGS("b")) "]}";
     owned_like_items(f, "a", "a", 0, 5);
     owned_like_items(f, "b", "b", 0, 10);
     add_step(f, "A", STEP_BATCH, items("new", 0, 1));
@@ -413,6 +415,36 @@ static void a_computed_blueprint_holds_what_it_produced_before(void **state)
     assert_int_equal(f->held_back, 1);
 }
 
+static void a_computed_blueprint_without_record_holds_everything(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.config = MAPPING(RESOURCE("A", "true", "{\"identifier\":\".id\",\"blueprint\":\".name\"}") "," RESOURCE(
+        "B", "true", ISSUE_MAPPINGS("b")));
+    owned(f, "[{\"identifier\":\"x\",\"blueprint\":\"a\"},{\"identifier\":\"b0\",\"blueprint\":\"b\"},"
+             "{\"identifier\":\"b1\",\"blueprint\":\"b\"}]");
+    script_for(f, "A");
+    add_step(f, "B", STEP_BATCH, items("b", 0, 1));
+    run_resync(f);
+    assert_int_equal(requests_to(f, "POST", DELETE), 0);
+    assert_int_equal(f->held_back, 2);
+}
+
+static void a_kind_that_must_not_delete_is_never_held_back(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.config =
+        MAPPING("{\"kind\":\"A\",\"enableDelete\":false,\"selector\":{\"query\":\"true\"},\"port\":{\"entity\":{"
+                "\"mappings\":" ISSUE_MAPPINGS("a") "}}}," RESOURCE("B", "true", ISSUE_MAPPINGS("b")));
+    owned_like_items(f, "a", "a", 0, 30);
+    owned_like_items(f, "b", "b", 0, 2);
+    script_for(f, "A");
+    add_step(f, "B", STEP_BATCH, items("b", 0, 1));
+    run_resync(f);
+    assert_string_equal(identifiers_of(f, DELETE), "b1");
+    assert_int_equal(f->held_back, 0);
+    assert_int_equal(f->exit_code, 0);
+}
+
 /* Retry ------------------------------------------------------------------------------------------------------------ */
 
 #define RETRY_CONFIG(mappings)                                                                                         \
@@ -513,6 +545,8 @@ int main(void)
         TEST(a_shrunken_kind_is_held_back_until_accepted),
         TEST(a_stated_threshold_replaces_the_shrink_rule),
         TEST(a_computed_blueprint_holds_what_it_produced_before),
+        TEST(a_computed_blueprint_without_record_holds_everything),
+        TEST(a_kind_that_must_not_delete_is_never_held_back),
         TEST(t29_refused_entities_are_sent_again_in_order),
         TEST(t30_a_cycle_is_sent_in_the_order_it_came),
         TEST(by_default_nothing_is_retried),
