@@ -33,6 +33,64 @@ ocean.config = {}
 ---@field parent_id string?
 ---@field aborted boolean
 
+-- Routes --------------------------------------------------------------------------------------------------------
+
+---A request of a route. What is read after the answer raises.
+---@class ocean.Request
+---@field id string the request's id, also in X-Request-ID and in the log
+---@field method string
+---@field path string raw, without the query
+---@field url string
+---@field params table<string, string> {name} of the path, decoded
+---@field query table<string, string> first value of each parameter, decoded
+---@field query_all fun(self: ocean.Request, name: string): string[] all values of one
+---@field headers table<string, string> found in any case
+---@field cookies table<string, string>
+---@field body string raw bytes, as signatures need them
+---@field json ocean.Json the body as JSON; if it is none the caller gets 422
+---@field peer string address and port
+
+---Routes under {path_prefix}/integration. A handler returns a value (200 and JSON; nil is null), or a status, a body and
+---headers: a string is sent as it is (text/plain unless Content-Type says otherwise), everything else as JSON. It may
+---wait. An error is a 500 to the caller and a log line with the place; `error(ocean.error("request", "no such thing",
+---{ status = 404 }))` chooses the status. The first route that fits serves; {name} is one segment, {name:path} the rest.
+ocean.router = {}
+
+---    ocean.router.get("/items/{id}", function(req) return { id = req.params.id } end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.get(path, handler) end
+
+---    ocean.router.post("/webhook", function(req) ocean.register_raw("issue", { req.json.issue }) end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.post(path, handler) end
+
+---    ocean.router.put("/items/{id}", function(req) return 204 end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.put(path, handler) end
+
+---    ocean.router.patch("/items/{id}", function(req) return 200, "done" end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.patch(path, handler) end
+
+---    ocean.router.delete("/items/{id}", function(req) return 204 end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.delete(path, handler) end
+
+---    ocean.router.head("/items", function(req) return 200 end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.head(path, handler) end
+
+---    ocean.router.options("/webhook", function(req) return 200, nil, { ["WebHook-Allowed-Origin"] = "*" } end)
+---@param path string
+---@param handler fun(req: ocean.Request): any, any, table?
+function ocean.router.options(path, handler) end
+
 -- Entities one call at a time ----------------------------------------------------------------------------------
 
 ---Who an entity belongs to: entities of one are never listed, compared or deleted for the other.

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "catalog/catalog.h"
 #include "cli/environment.h"
-#include "cli/health.h"
+#include "cli/front.h"
 #include "cli/playground.h"
 #include "cli/progress.h"
 #include "config/definition.h"
@@ -47,7 +47,7 @@ struct app {
     struct port *port;
     struct jq_host *jq;
     struct engine engine;
-    struct health *health;
+    struct front *front;
     struct progress *progress;
     struct timer *schedule, *deadline;
     struct runner *runner;
@@ -161,11 +161,11 @@ static void on_setup(void *arg, const struct err *e)
         fail(a, e, exit_of(e));
         return;
     }
-    if (!a->opts->flags.once && health_start(a->loop, a->settings, &a->health, &mine) < 0) {
+    if (!a->opts->flags.once && front_start(a->loop, a->settings, a->vm, &a->front, &mine) < 0) {
         fail(a, &mine, EXIT_CONFIG);
         return;
     }
-    health_ready(a->health, true);
+    front_ready(a->front, true);
     a->start_event = event_new(EVENT_START, TRIGGER_MACHINE, NULL);
     vm_start(a->vm, a->start_event);
     if (a->settings->scheduled_resync_interval_min > 0 && !a->opts->flags.once) {
@@ -344,7 +344,8 @@ static void on_signal(void *arg, int signum)
         _exit(128 + signum);
     a->signum = signum;
     log_info("%s: stopping", signum == SIGTERM ? "SIGTERM" : "SIGINT");
-    health_ready(a->health, false);
+    front_ready(a->front, false);
+    front_quiesce(a->front);
     if (!a->runner) {
         finish(a, 128 + signum);
         return;
@@ -410,7 +411,7 @@ static void take_down(struct app *a)
     if (a->catalog)
         catalog_stop(a->catalog);
     playground_free(a->playground);
-    health_stop(a->health);
+    front_stop(a->front);
     definition_free(a->definition);
     settings_free(a->settings);
     environment_free(a->jq_env);

@@ -16,11 +16,14 @@ void api_open(lua_State *L)
     api_json_open(L, ocean);
     api_log_open(L, ocean, internals);
     api_http_open(L, internals);
+    api_router_open(L, ocean, internals);
     api_sync_open(L, ocean);
     source_open(L, internals);
     embed_open(L, ocean, internals);
     lua_getfield(L, internals, "drive");
     vm_of(L)->drive_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, internals, "respond");
+    vm_of(L)->respond_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, ocean);
     lua_setfield(L, -2, "ocean");
@@ -31,6 +34,7 @@ void api_open(lua_State *L)
 
 void api_free(struct vm *v)
 {
+    api_router_free(v);
     api_http_free(v);
     api_event_free(v);
 }

@@ -12,6 +12,8 @@ void api_event_open(lua_State *L);
 void api_http_open(lua_State *L, int internals);
 void api_http_free(struct vm *v);
 void api_json_open(lua_State *L, int ocean);
+void api_router_open(lua_State *L, int ocean, int internals);
+void api_router_free(struct vm *v);
 void api_sync_open(lua_State *L, int ocean);
 void cjson_open(lua_State *L);
 void api_log_open(lua_State *L, int ocean, int internals);

@@ -13,7 +13,7 @@ static const struct {
     const char *name;
     const char *public; /* field of the ocean table, or NULL */
 } order[] = {
-    {"check", NULL}, {"stream", NULL}, {"http", "http"}, {"auth", "auth"}, {"paginate", "paginate"}, {"drive", NULL},
+    {"check", NULL}, {"stream", NULL}, {"http", "http"}, {"auth", "auth"}, {"paginate", "paginate"}, {"drive", NULL}, {"respond", NULL},
 };
 
 static const struct embedded_lua *find(const char *name)

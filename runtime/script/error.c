@@ -20,6 +20,7 @@ void failure_done(struct failure *r)
     free(r->where);
     free(r->message);
     free(r->traceback);
+    free(r->plain);
     memset(r, 0, sizeof(*r));
 }
 
@@ -145,6 +146,14 @@ static void report_table(lua_State *L, int idx, struct failure *r)
               strcmp(kind, "too_big") == 0;
     r->cancelled = strcmp(kind, "cancelled") == 0;
     r->where = xstrdup(where);
+    if (strcmp(kind, "request") != 0)
+        return;
+    lua_pushliteral(L, "status");
+    lua_rawget(L, idx);
+    r->status = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : 400;
+    lua_pop(L, 1);
+    r->status = r->status >= 400 && r->status <= 599 ? r->status : 500;
+    r->plain = xstrdup(raw_text(L, idx, "message"));
 }
 
 char *error_own_frames(const char *traceback)

@@ -15,6 +15,8 @@ struct failure {
     char *traceback; /* "" when there is none */
     bool http;       /* transport failure or error status (sync S-35) */
     bool cancelled;
+    int status;  /* of an error of kind "request": what a route answers with it; 0: not given */
+    char *plain; /* its message alone */
 };
 void failure_done(struct failure *r);
 

@@ -115,27 +115,32 @@ static int headers_index(lua_State *L)
     return 1;
 }
 
-/* A table of lower-case names; values of repeated headers are joined by ", ". Made once. */
+void headers_push(lua_State *L, const struct http_header *headers, size_t n)
+{
+    lua_createtable(L, 0, (int)n);
+    for (size_t i = 0; i < n; i++) {
+        push_lower(L, headers[i].name);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) == LUA_TSTRING) {
+            lua_pushliteral(L, ", ");
+            lua_pushlstring(L, headers[i].value.p, headers[i].value.n);
+            lua_concat(L, 3);
+        } else {
+            lua_pop(L, 1);
+            lua_pushlstring(L, headers[i].value.p, headers[i].value.n);
+        }
+        lua_rawset(L, -3);
+    }
+    luaL_setmetatable(L, HEADERS_META);
+}
+
+/* Made once. */
 static void push_headers(lua_State *L, struct received *r)
 {
     if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_createtable(L, 0, (int)r->nheaders);
-    for (size_t i = 0; i < r->nheaders; i++) {
-        push_lower(L, r->headers[i].name);
-        lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TSTRING) {
-            lua_pushliteral(L, ", ");
-            lua_pushlstring(L, r->headers[i].value.p, r->headers[i].value.n);
-            lua_concat(L, 3);
-        } else {
-            lua_pop(L, 1);
-            lua_pushlstring(L, r->headers[i].value.p, r->headers[i].value.n);
-        }
-        lua_rawset(L, -3);
-    }
-    luaL_setmetatable(L, HEADERS_META);
+    headers_push(L, r->headers, r->nheaders);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, 1);
 }

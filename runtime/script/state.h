@@ -92,6 +92,8 @@ struct vm {
     struct deferred *deferred;
     struct keep *kept;
     struct source source;
+    int respond_ref; /* lua/ocean/respond.lua: calls a route */
+    struct routes *routes; /* api_router.c; NULL: none */
     int drive_ref; /* lua/ocean/drive.lua: calls a handler and hands its results over */
 };
 

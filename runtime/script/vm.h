@@ -32,5 +32,10 @@ void vm_load(struct vm *v, const char *path, void (*done)(void *arg, const struc
 void vm_connect(struct vm *v, struct engine *e, struct runner *r);
 /* Handlers of on_start: run side by side, errors are logged (runtime R-4). */
 void vm_start(struct vm *v, struct event *ev);
+/* Serves a request of {prefix}/integration: path is what follows that. Answers it, now or later. */
+struct http_call;
+void vm_http(struct vm *v, struct http_call *call, struct str path);
+/* Appends the routes as a page for people, or as an OpenAPI document. */
+void vm_describe_routes(const struct vm *v, const char *prefix, bool json, struct buf *out);
 bool vm_has_resync(const struct vm *v);
 const struct source *vm_source(struct vm *v);

@@ -153,7 +153,7 @@ static void step_handler(void *arg)
                 break;
         }
         struct json_doc *doc = read_page(h);
-        if (!h->sink->ops->push(h->sink, doc, json_root(doc), chance(20), on_room, h))
+        if (h->sink->ops->push(h->sink, doc, json_root(doc), chance(20), on_room, h) == PUSHED_FULL)
             return;
     }
     end_handler(h);
