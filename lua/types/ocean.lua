@@ -56,36 +56,50 @@ ocean.config = {}
 ---{ status = 404 }))` chooses the status. The first route that fits serves; {name} is one segment, {name:path} the rest.
 ocean.router = {}
 
+---Registers a route for GET.
+---
 ---    ocean.router.get("/items/{id}", function(req) return { id = req.params.id } end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?
 function ocean.router.get(path, handler) end
 
+---Registers a route for POST.
+---
 ---    ocean.router.post("/webhook", function(req) ocean.register_raw("issue", { req.json.issue }) end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?
 function ocean.router.post(path, handler) end
 
+---Registers a route for PUT.
+---
 ---    ocean.router.put("/items/{id}", function(req) return 204 end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?
 function ocean.router.put(path, handler) end
 
+---Registers a route for PATCH.
+---
 ---    ocean.router.patch("/items/{id}", function(req) return 200, "done" end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?
 function ocean.router.patch(path, handler) end
 
+---Registers a route for DELETE.
+---
 ---    ocean.router.delete("/items/{id}", function(req) return 204 end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?
 function ocean.router.delete(path, handler) end
 
+---Registers a route for HEAD.
+---
 ---    ocean.router.head("/items", function(req) return 200 end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?
 function ocean.router.head(path, handler) end
 
+---Registers a route for OPTIONS.
+---
 ---    ocean.router.options("/webhook", function(req) return 200, nil, { ["WebHook-Allowed-Origin"] = "*" } end)
 ---@param path string
 ---@param handler fun(req: ocean.Request): any, any, table?

@@ -1,6 +1,6 @@
 /* A blueprint is exempt, out of every count, if a resource with `enableDelete: false` produces it (S-150), a failed
- * search identifier may have meant any of its entities (Q-25) or the run's scope leaves it out. What is held back is counted at the first resource of
- * its kind. */
+ * search identifier may have meant any of its entities (Q-25) or the run's scope leaves it out. What is held back is
+ * counted at the first resource of its kind. */
 #define LOG_GROUP "sync.reconcile"
 #include "sync/judge.h"
 
