@@ -22,6 +22,8 @@ struct front {
     struct vm *vm;
     char *prefix; /* "/p", or "" */
     bool ready;
+    void (*resync)(void *arg); /* NULL: another listener */
+    void *resync_arg;
 };
 
 static void answer_health(struct http_call *call, int status, const char *word, const char *check)
@@ -86,10 +88,29 @@ static bool answer_own(const struct front *f, struct http_call *call, struct str
     return true;
 }
 
+/* At once: Port does not wait for a resync, and a held request would hold up a shutdown. */
+static void answer_resync(const struct front *f, struct http_call *call)
+{
+    struct buf body;
+    if (strcmp(http_call_method(call), "POST") != 0) {
+        struct http_header allow = {STR("Allow"), STR("POST")};
+        answer_detail(call, 405, "Method Not Allowed", &allow, 1);
+        return;
+    }
+    buf_init(&body, 64);
+    buf_adds(&body, "{\"ok\":true}");
+    http_reply(call, 202, "application/json", &body, NULL, 0);
+    f->resync(f->resync_arg);
+}
+
 static void handle(void *arg, struct http_call *call)
 {
     const struct front *f = arg;
     struct str whole = http_call_path(call), path = below(whole, f->prefix);
+    if (f->resync && str_is(whole, "/resync")) {
+        answer_resync(f, call);
+        return;
+    }
     if (answer_own(f, call, path, whole))
         return;
     struct str script = path.p ? below(path, "/integration") : STR_NULL;
@@ -132,6 +153,12 @@ int front_start(struct loop *l, const struct settings *s, struct vm *vm, struct 
     log_info("listening on port %d", http_server_port(f->server));
     *ret = f;
     return 0;
+}
+
+void front_on_resync(struct front *f, void (*fn)(void *arg), void *arg)
+{
+    f->resync = fn;
+    f->resync_arg = arg;
 }
 
 void front_ready(struct front *f, bool ready)

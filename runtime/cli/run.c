@@ -2,7 +2,7 @@
  *
  * Everything after the settings happens on the loop; each step's callback starts the next one. `finish` decides the exit
  * code once and stops the loop; run_command then takes everything down in reverse order. A stop by signal first aborts
- * the resync, which reports itself as aborted, and is bounded by SHUTDOWN_MS; a second signal ends the process at once. */
+ * the resync, which reports itself as aborted, and is bounded by max_wait_seconds_before_shutdown; a second signal ends the process at once. */
 #define LOG_GROUP "run"
 #include "cli/run.h"
 
@@ -25,6 +25,7 @@
 #include "config/settings.h"
 #include "io/loop.h"
 #include "io/worker.h"
+#include "listen/poll.h"
 #include "listen/runner.h"
 #include "mapping/jq.h"
 #include "port/client.h"
@@ -33,7 +34,6 @@
 #include "store/state.h"
 #include "sync/mappings.h"
 
-#define SHUTDOWN_MS 25000
 
 struct app {
     const struct run_options *opts;
@@ -51,9 +51,11 @@ struct app {
     struct progress *progress;
     struct timer *schedule, *deadline;
     struct runner *runner;
+    struct poll *poll;
     struct event *start_event;
     char **jq_env;
     char *type, *identifier, *version;
+    bool once; /* one resync, then the end: --once, or the listener ONCE */
     bool embedded, resynced, finished;
     int signum; /* the signal that asked us to stop, or 0 */
     int exit_code;
@@ -135,7 +137,7 @@ static void on_ended(void *arg, const struct resync_report *r)
     progress_free(a->progress);
     a->progress = NULL;
     print_report(a, r);
-    if (a->opts->flags.once && !a->signum && !runner_busy(a->runner))
+    if (a->once && !a->signum && !runner_busy(a->runner))
         finish(a, r->exit_code);
 }
 
@@ -146,6 +148,37 @@ static void start_resync(struct app *a, const char *why)
 }
 
 static void on_schedule(void *arg) { start_resync(arg, "the schedule"); }
+
+static void on_webhook(void *arg) { start_resync(arg, "a POST to /resync"); }
+
+static bool listener_is(const struct app *a, const char *type) { return !strcmp(a->settings->event_listener_type, type); }
+
+static bool listens_for_resyncs(const struct app *a)
+{
+    return !listener_is(a, "WEBHOOKS_ONLY") && !listener_is(a, "ACTIONS_ONLY");
+}
+
+/* What starts resyncs (runtime section 7). */
+static void listen(struct app *a)
+{
+    const char *interval = settings_text(a->settings, "event_listener.interval"),
+               *on_start = settings_text(a->settings, "event_listener.resync_on_start");
+    if (a->once) {
+        start_resync(a, "the start");
+    } else if (listener_is(a, "POLLING")) {
+        const struct poll_opts o = {
+            .engine = &a->engine,
+            .runner = a->runner,
+            .interval_s = interval ? atoi(interval) : 60,
+            .resync_on_start = !on_start || !strcmp(on_start, "true"),
+        };
+        a->poll = poll_start(&o);
+    } else {
+        if (listener_is(a, "WEBHOOK"))
+            front_on_resync(a->front, on_webhook, a);
+        log_info("listener %s: no resync at the start", a->settings->event_listener_type);
+    }
+}
 
 /* Start-up ------------------------------------------------------------------------------------------------------ */
 
@@ -161,18 +194,18 @@ static void on_setup(void *arg, const struct err *e)
         fail(a, e, exit_of(e));
         return;
     }
-    if (!a->opts->flags.once && front_start(a->loop, a->settings, a->vm, &a->front, &mine) < 0) {
+    if (!a->once && front_start(a->loop, a->settings, a->vm, &a->front, &mine) < 0) {
         fail(a, &mine, EXIT_CONFIG);
         return;
     }
     front_ready(a->front, true);
     a->start_event = event_new(EVENT_START, TRIGGER_MACHINE, NULL);
     vm_start(a->vm, a->start_event);
-    if (a->settings->scheduled_resync_interval_min > 0 && !a->opts->flags.once) {
+    if (a->settings->scheduled_resync_interval_min > 0 && !a->once && listens_for_resyncs(a)) {
         uint64_t ms = (uint64_t)a->settings->scheduled_resync_interval_min * 60000;
         a->schedule = timer_start(a->loop, ms, ms, on_schedule, a);
     }
-    start_resync(a, "the start");
+    listen(a);
 }
 
 static int start_catalog(struct app *a, struct err *e)
@@ -187,7 +220,7 @@ static int start_catalog(struct app *a, struct err *e)
                  file);
     else if (rc == 0)
         log_info("using the embedded catalog %s", file);
-    if (rc == 0 && !a->opts->flags.once)
+    if (rc == 0 && !a->once)
         log_info("the catalog's page is at %s/", catalog_url(a->catalog));
     free(file);
     return rc;
@@ -300,7 +333,10 @@ static int check_integration(struct app *a, struct err *e)
     if (rc < 0)
         return rc;
     rc = definition_identity(a->definition, a->settings, &a->type, &a->identifier, &a->version, e);
-    if (rc == 0 && !vm_has_resync(a->vm))
+    if (rc == 0 && listener_is(a, "KAFKA"))
+        rc = ERR(e, ERR_CONFIG, "event_listener.type KAFKA (OCEAN__EVENT_LISTENER__TYPE): this build has no Kafka client; "
+                                "use POLLING, or WEBHOOK where Port can reach this process");
+    if (rc == 0 && listens_for_resyncs(a) && !vm_has_resync(a->vm))
         rc = ERR(e, ERR_CONFIG, "%s registers no resync handler; add ocean.on_resync(kind, function(kind) ... end)",
                  a->settings->script);
     return rc;
@@ -324,17 +360,24 @@ static void on_loaded(void *arg, const struct err *e)
 
 /* Signals ------------------------------------------------------------------------------------------------------- */
 
+static double shutdown_s(const struct app *a)
+{
+    double s = a->settings->max_wait_before_shutdown_s;
+    return s < 1 ? 1 : s;
+}
+
 static void on_deadline(void *arg)
 {
     struct app *a = arg;
-    log_error("not stopped after %d s; ending anyway", SHUTDOWN_MS / 1000);
+    a->deadline = NULL; /* one-shot: it frees itself */
+    log_error("not stopped after %g s (max_wait_seconds_before_shutdown); ending anyway", shutdown_s(a));
     finish(a, 128 + a->signum);
 }
 
 static void on_stopped(void *arg)
 {
     struct app *a = arg;
-    finish(a, a->opts->flags.once || !a->resynced ? 128 + a->signum : EXIT_DONE);
+    finish(a, a->once ? 128 + a->signum : EXIT_DONE);
 }
 
 static void on_signal(void *arg, int signum)
@@ -350,7 +393,10 @@ static void on_signal(void *arg, int signum)
         finish(a, 128 + signum);
         return;
     }
-    a->deadline = timer_start(a->loop, SHUTDOWN_MS, 0, on_deadline, a);
+    poll_stop(a->poll);
+    timer_stop(a->schedule);
+    a->schedule = NULL;
+    a->deadline = timer_start(a->loop, (uint64_t)(shutdown_s(a) * 1000), 0, on_deadline, a);
     runner_stop(a->runner, on_stopped, a);
 }
 
@@ -369,6 +415,7 @@ static int load_settings(struct app *a)
             log_error("%s", e.msg);
     } else {
         log_set_level(a->settings->log_level);
+        a->once = a->opts->flags.once || listener_is(a, "ONCE");
     }
     buf_done(&problems);
     return rc < 0 ? exit_of(&e) : EXIT_DONE;
@@ -402,6 +449,7 @@ static void take_down(struct app *a)
     timer_stop(a->deadline);
     progress_free(a->progress);
     vm_free(a->vm);
+    poll_free(a->poll);
     runner_free(a->runner);
     event_unref(a->start_event);
     port_free(a->port);

@@ -179,6 +179,52 @@ void port_resync_state(struct port *p, const char *status, int interval_min, por
     buf_done(&path);
 }
 
+/* ---- Instants ---- */
+
+struct instant_read {
+    port_instant_fn done;
+    void *arg;
+    const char *member; /* path of the instant in the answer */
+};
+
+static void on_instant(void *arg, const struct port_answer *a, const struct err *e)
+{
+    struct instant_read *r = arg;
+    struct err mine = {0};
+    struct str text = STR_NULL;
+    if (a && a->status >= 400) {
+        port_answer_err(a, "GET", "/integration", &mine);
+        e = &mine;
+    } else if (a) {
+        text = json_str(json_path(a->root, str_of(r->member)));
+    }
+    r->done(r->arg, text, e);
+    free(r);
+}
+
+static struct instant_read *instant_read(const char *member, port_instant_fn done, void *arg)
+{
+    struct instant_read *r = xcalloc(1, sizeof(*r));
+    *r = (struct instant_read){done, arg, member};
+    return r;
+}
+
+void port_resync_request(struct port *p, port_instant_fn done, void *arg)
+{
+    struct buf path;
+    buf_init(&path, BUF_NO_LIMIT);
+    integration_path(p, &path, "/resync-request");
+    struct port_request r = {.method = "GET", .path = buf_cstr(&path), .retry = PORT_RETRY_NEVER};
+    buf_init(&r.body, 0);
+    port_send(p, &r, on_instant, instant_read("request.updatedAt", done, arg))->drop = free;
+    buf_done(&path);
+}
+
+void port_last_resync_state(struct port *p, port_instant_fn done, void *arg)
+{
+    integration_read(p, on_instant, instant_read("integration.resyncState.updatedAt", done, arg), free);
+}
+
 void port_examples(struct port *p, struct str kind, struct buf *body, port_plain_fn done, void *arg)
 {
     struct buf path;

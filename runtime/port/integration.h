@@ -28,5 +28,11 @@ void port_get_mapping(struct port *p, void (*done)(void *arg, struct mapping_doc
 /* status: running, completed, failed, aborted. Retried; never decides over the resync. */
 void port_resync_state(struct port *p, const char *status, int interval_min, port_plain_fn done, void *arg);
 
+/* An instant of the integration document, as Port wrote it; p NULL: there is none. */
+typedef void (*port_instant_fn)(void *arg, struct str updated_at, const struct err *e);
+/* The newest resync request (E-10), and the last state that was told. */
+void port_resync_request(struct port *p, port_instant_fn done, void *arg);
+void port_last_resync_state(struct port *p, port_instant_fn done, void *arg);
+
 /* Uploads examples (S-57 to S-62): body is the complete, already masked {"examples": [...]}; taken. */
 void port_examples(struct port *p, struct str kind, struct buf *body, port_plain_fn done, void *arg);

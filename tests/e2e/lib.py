@@ -14,6 +14,7 @@ import http.server
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -518,6 +519,56 @@ class Case(unittest.TestCase):
         self.assertExit(result, 0)
         self.assertTrue(result.summary and result.summary["ok"], result)
         self.assertBalanced(result)
+
+
+class Service(Case):
+    """ocean-run without --once: `start` it, ask it over HTTP, read its log."""
+
+    def start(self, script, ready=True, integration=None, **env):
+        integration = integration or self.integration(script)
+        self.log_path = os.path.join(self.folder, "log")
+        with open(self.log_path, "w", encoding="utf-8") as log:
+            self.proc = subprocess.Popen([OCEAN_RUN, "--port", "0", "--state", integration.state, integration.path],
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                         env=ocean_env(self.port.url, **env), cwd=self.folder)
+        self.addCleanup(terminate, self.proc)
+        if ready:
+            self.number = int(self.wait_log(r"listening on port (\d+)").group(1))
+            self.until(lambda: self.get("/health/ready")[0] == 200)
+        return integration
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def until(self, check, seconds=30):
+        end = time.monotonic() + seconds * SLOW
+        while time.monotonic() < end:
+            if check():
+                return
+            time.sleep(0.02)
+        self.fail("it did not come to pass\n" + self.log())
+
+    def wait_log(self, pattern):
+        found = []
+        self.until(lambda: found.append(re.search(pattern, self.log())) or found[-1])
+        return found[-1]
+
+    def request(self, method, path, body=None, headers=None):
+        conn = http.client.HTTPConnection("127.0.0.1", self.number, timeout=30 * SLOW)
+        self.addCleanup(conn.close)
+        conn.request(method, path, body, headers or {})
+        answer = conn.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+    def get(self, path, **headers):
+        status, _, body = self.request("GET", path, headers=headers)
+        return status, body
+
+    def value(self, path):
+        status, body = self.get("/integration" + path)
+        self.assertEqual(status, 200, body)
+        return json.loads(body)
 
 
 class TapResult(unittest.TestResult):

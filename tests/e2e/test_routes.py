@@ -1,14 +1,10 @@
 """The routes of a script over real HTTP (runtime, section 9): ocean-run without --once beside port-local."""
 import json
-import os
-import re
 import socket
-import subprocess
 import threading
 import time
-import http.client
 
-from lib import OCEAN_RUN, SLOW, Case, blueprint, list_handler, main, ocean_env, terminate
+from lib import SLOW, Case, Service, list_handler, main, terminate
 
 SCRIPT = """
 ocean.router.get("/hello/{name}", function(req)
@@ -33,58 +29,14 @@ ocean.router.post("/resync", function() return { (ocean.sync_raw_all()) } end)
 """
 
 
-class Service(Case):
+class Routes(Service):
     def setUp(self):
         super().setUp()
         self.port = self.port_local()
         self.start(SCRIPT + list_handler("issue", [{"id": "A-1", "name": "One", "u": "u"}]))
 
-    def start(self, script, **env):
-        integration = self.integration(script)
-        self.log_path = os.path.join(self.folder, "log")
-        with open(self.log_path, "w", encoding="utf-8") as log:
-            self.proc = subprocess.Popen([OCEAN_RUN, "--port", "0", "--state", integration.state, integration.path],
-                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                                         env=ocean_env(self.port.url, **env), cwd=self.folder)
-        self.addCleanup(terminate, self.proc)
-        self.number = int(self.wait_log(r"listening on port (\d+)").group(1))
-        self.until(lambda: self.get("/health/ready")[0] == 200)
 
-    def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as f:
-            return f.read()
-
-    def until(self, check, seconds=30):
-        end = time.monotonic() + seconds * SLOW
-        while time.monotonic() < end:
-            if check():
-                return
-            time.sleep(0.02)
-        self.fail("it did not come to pass\n" + self.log())
-
-    def wait_log(self, pattern):
-        found = []
-        self.until(lambda: found.append(re.search(pattern, self.log())) or found[-1])
-        return found[-1]
-
-    def request(self, method, path, body=None, headers=None):
-        conn = http.client.HTTPConnection("127.0.0.1", self.number, timeout=30 * SLOW)
-        self.addCleanup(conn.close)
-        conn.request(method, path, body, headers or {})
-        answer = conn.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
-
-    def get(self, path, **headers):
-        status, _, body = self.request("GET", path, headers=headers)
-        return status, body
-
-    def value(self, path):
-        status, body = self.get("/integration" + path)
-        self.assertEqual(status, 200, body)
-        return json.loads(body)
-
-
-class Answers(Service):
+class Answers(Routes):
     def test_request_fields(self):
         """Parameters, query, headers, cookies, the event; integers and empty lists survive"""
         status, headers, body = self.request("GET", "/integration/hello/a%2Fb%20c?q=1&q=two+words&x", headers={
@@ -142,7 +94,7 @@ class Answers(Service):
         self.assertIn("delete", json.loads(self.get("/openapi.json")[1])["paths"]["/integration/thing"])
 
 
-class Together(Service):
+class Together(Routes):
     def test_slow_ones(self):
         """A hundred slow handlers run side by side and delay neither health nor each other"""
         answers = []
@@ -196,7 +148,7 @@ class Together(Service):
 
 class Prefix(Service):
     def setUp(self):
-        Case.setUp(self)
+        super().setUp()
         self.port = self.port_local()
         self.start(SCRIPT + list_handler("issue", []), OCEAN__PATH_PREFIX="/p/")
 
