@@ -2,7 +2,8 @@
  *
  * Everything after the settings happens on the loop; each step's callback starts the next one. `finish` decides the exit
  * code once and stops the loop; run_command then takes everything down in reverse order. A stop by signal first aborts
- * the resync, which reports itself as aborted, and is bounded by max_wait_seconds_before_shutdown; a second signal ends the process at once. */
+ * the resync, which reports itself as aborted, and is bounded by max_wait_seconds_before_shutdown; a second signal ends
+ * the process at once. */
 #define LOG_GROUP "run"
 #include "cli/run.h"
 
