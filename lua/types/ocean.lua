@@ -249,6 +249,80 @@ function ocean.yield(batch, options) end
 ---@param seconds number 0 to 86400
 function ocean.sleep(seconds) end
 
+-- Side by side ---------------------------------------------------------------------------------------------
+
+---Runs functions side by side and waits for all of them. Gives a list of their first results in the order of the
+---functions: further results are dropped, and one that returns nothing or nil leaves nil at its place.
+---
+---Each is a task of its own with its own CPU limit; it belongs to the handler's event and resource, so `ocean.yield`,
+---`ocean.event` and failures of HTTP calls count as if the handler itself had done them. The first error cancels the
+---others (their waiting calls raise `cancelled`), waits until all are over, and is raised as it was, with the line it
+---came from; a handler that is cancelled cancels them likewise. They may call `ocean.parallel` themselves, up to 100
+---levels deep.
+---
+---    local users, groups = table.unpack(ocean.parallel {
+---      function() return api:json("GET", "/users") end,
+---      function() return api:json("GET", "/groups") end,
+---    }, 1, 2)
+---@async
+---@param list (fun(): any)[]
+---@return any[] results
+function ocean.parallel(list) end
+
+---@class ocean.MapOptions
+---@field errors? "raise"|"collect"|"skip" what an error of one item does; "raise"
+
+---Calls a function for each item of a list, at most `n` at a time. Gives a list of its first results in the order of
+---the items; nil leaves nil at its place.
+---
+---`errors = "raise"`: the first error cancels the others and is raised as it was. `"collect"`: all items are tried,
+---then one error is raised whose `errors` is a list of `{ index =, error = }`. `"skip"`: a failed item is logged and is
+---not in the results, so that the list is shorter; since what it stands for may still exist, nothing of the resource's
+---is deleted in this resync.
+---
+---    local details = ocean.map(page, 10, function(repo) return api:json("GET", "/repos/" .. repo.name) end)
+---@async
+---@generic T, R
+---@param list T[]|ocean.Json
+---@param n integer 1 to 10000
+---@param fn fun(item: T, index: integer): R
+---@param options? ocean.MapOptions
+---@return R[] results
+function ocean.map(list, n, fn, options) end
+
+---A function that runs by itself beside the handler.
+---@class ocean.Task
+local Task = {}
+
+---Starts a function beside the caller, as a task of its own (see `ocean.parallel`), and returns at once.
+---
+---The handler is not over, and its resource not complete, before everything it spawned is: what such a task yields
+---counts, and an error of it that nobody has joined is an error of the handler. The tasks of a handler that fails or
+---is cancelled are cancelled; the others go on when one of them fails. A task may be joined from anywhere, also from
+---another task and after its handler.
+---
+---    local task = ocean.spawn(function() return api:json("GET", "/labels") end)
+---    for page in ocean.paginate.link(api, "/issues") do ocean.yield(page) end
+---    local labels = task:join()
+---@param fn fun(...: any): ...
+---@param ... any arguments of the function
+---@return ocean.Task
+function ocean.spawn(fn, ...) end
+
+---Waits until the task is over. Gives everything its function returned, or raises its error as it was; `cancelled` when
+---the task was cancelled. Tasks that would wait for each other get an error that says so.
+---
+---    local labels = task:join()
+---@async
+---@return any ...
+function Task:join() end
+
+---Asks the task to end: its waiting call raises `cancelled`, and after three seconds it is ended wherever it is. Returns
+---at once; `join` waits for the end. No error of the handler; what the task did not do is for the script to know.
+---
+---    task:cancel()
+function Task:cancel() end
+
 -- Declarations and values -----------------------------------------------------------------------------------
 
 ---@class ocean.Definition
@@ -273,7 +347,7 @@ function ocean.define(definition) end
 function ocean.array(list) end
 
 ---@class ocean.Error
----@field kind "http"|"transport"|"timeout"|"too_big"|"parse"|"auth"|"config"|"memory"|"cancelled"|string
+---@field kind "http"|"transport"|"timeout"|"too_big"|"parse"|"auth"|"config"|"memory"|"limit"|"cancelled"|string
 ---@field message string
 ---@field where string the script's position
 ---@field status? integer

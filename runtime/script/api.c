@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 
+#include "script/children.h"
 #include "script/source.h"
 
 void api_open(lua_State *L)
@@ -19,6 +20,7 @@ void api_open(lua_State *L)
     api_router_open(L, ocean, internals);
     api_sync_open(L, ocean);
     source_open(L, internals);
+    children_open(L, ocean, internals);
     embed_open(L, ocean, internals);
     lua_getfield(L, internals, "drive");
     vm_of(L)->drive_ref = luaL_ref(L, LUA_REGISTRYINDEX);

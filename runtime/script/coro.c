@@ -127,6 +127,7 @@ static void remember_traceback(lua_State *L, lua_State *co)
     free(t->inner_traceback);
     t->inner_message = xstrdup(lua_tostring(L, -2));
     t->inner_traceback = error_own_frames(lua_tostring(L, -1));
+    t->inner_link = "resumed from";
     lua_pop(L, 1);
 }
 

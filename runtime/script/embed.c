@@ -13,7 +13,8 @@ static const struct {
     const char *name;
     const char *public; /* field of the ocean table, or NULL */
 } order[] = {
-    {"check", NULL}, {"stream", NULL}, {"http", "http"}, {"auth", "auth"}, {"paginate", "paginate"}, {"drive", NULL}, {"respond", NULL},
+    {"check", NULL}, {"stream", NULL}, {"tasks", NULL}, {"http", "http"},
+    {"auth", "auth"}, {"paginate", "paginate"}, {"drive", NULL}, {"respond", NULL},
 };
 
 static const struct embedded_lua *find(const char *name)

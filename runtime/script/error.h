@@ -14,9 +14,11 @@ struct failure {
     char *message;   /* with where in front when it was not there */
     char *traceback; /* "" when there is none */
     bool http;       /* transport failure or error status (sync S-35) */
-    bool cancelled;
-    int status;  /* of an error of kind "request": what a route answers with it; 0: not given */
-    char *plain; /* its message alone */
+    bool cancelled;  /* by a `cancelled` error */
+    bool stopped;    /* the task itself had been cancelled */
+    bool killed;     /* over a limit */
+    int status;      /* of an error of kind "request": what a route answers with it; 0: not given */
+    char *plain;     /* its message alone */
 };
 void failure_done(struct failure *r);
 

@@ -188,6 +188,16 @@ int op_wait(lua_State *L, struct op *op, lua_KFunction k)
     return lua_yieldk(L, 0, (lua_KContext)op, op_k);
 }
 
+int op_wait_again(lua_State *L, struct op *op, lua_KFunction k)
+{
+    struct task *t = op->task;
+    if (t->cancelled && !op->patient)
+        return error_raise(L, "cancelled", "%s: cancelled", op->name);
+    assert(op->state == OP_DONE);
+    op->state = OP_IDLE;
+    return op_wait(L, op, k);
+}
+
 void op_done(struct op *op)
 {
     if (op->state == OP_IDLE) { /* it ended before the wait began */

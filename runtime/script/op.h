@@ -22,12 +22,15 @@ struct op {
     void (*release)(struct op *op);
     lua_KFunction k;
     enum op_state state;
+    bool patient; /* waits for tasks its task started: goes on when the task is cancelled, since they are cancelled too */
 };
 
 /* Raises `cancelled` in a cancelled task, and where Lua cannot yield an error that names the call and the way out. */
 void *op_push(lua_State *L, const char *name, size_t size, void (*release)(struct op *op));
 /* Suspends the task until op_done; `k` then runs with the stack as it is now. */
 int op_wait(lua_State *L, struct op *op, lua_KFunction k);
+/* In the continuation: waits once more with the same op, which is on the stack already. */
+int op_wait_again(lua_State *L, struct op *op, lua_KFunction k);
 void op_done(struct op *op);
 /* Stops a pending op from outside: its I/O ends now (task.c). */
 void op_stop(struct op *op);

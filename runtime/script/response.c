@@ -73,6 +73,8 @@ void response_push(lua_State *L, struct received *a, const char *method)
     r->charged = bytes;
 }
 
+bool response_is(lua_State *L, int idx) { return luaL_testudata(L, idx, RESPONSE_META) != NULL; }
+
 struct received *response_check(lua_State *L, int idx)
 {
     struct keep **box = luaL_checkudata(L, idx, RESPONSE_META);

@@ -19,6 +19,7 @@ void received_done(struct received *a);
 
 /* Pushes a response that takes everything from `a`. May raise; then whatever was taken is the userdata's. */
 void response_push(lua_State *L, struct received *a, const char *method);
+bool response_is(lua_State *L, int idx);
 struct received *response_check(lua_State *L, int idx);
 /* Pushes headers as scripts see them: lower-case names, found in any case; repeated ones joined by ", ". */
 void headers_push(lua_State *L, const struct http_header *headers, size_t n);

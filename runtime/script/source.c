@@ -18,6 +18,7 @@
 #include "script/error.h"
 #include "script/jsonval.h"
 #include "script/op.h"
+#include "script/response.h"
 #include "script/task.h"
 
 #define LOG_GROUP "script.resync"
@@ -31,7 +32,7 @@ struct run {
     const struct mapping_resource *resource;
     size_t *order, n, at; /* indices into vm->on_resync */
     struct task *task;
-    struct yield_op *waiting;
+    struct yield_op *waiting; /* for room, in the order of their coming: the handler and tasks it started */
     struct source_report report;
     char **taints; /* of the current handler; told when it ended without raising them */
     size_t ntaints;
@@ -42,7 +43,8 @@ struct run {
 
 struct yield_op {
     struct op op;
-    struct run *run;
+    struct run *run; /* NULL: not on its list */
+    struct yield_op *next;
     bool from_list;
 };
 
@@ -68,10 +70,17 @@ static void on_room(void *arg)
 {
     struct run *r = arg;
     r->full = false;
-    if (r->over)
+    if (r->over) {
         run_free(r);
-    else if (r->waiting)
-        op_done(&r->waiting->op);
+        return;
+    }
+    struct yield_op *o = r->waiting, *next;
+    for (r->waiting = NULL; o; o = next) {
+        next = o->next;
+        o->next = NULL;
+        o->run = NULL;
+        op_done(&o->op);
+    }
 }
 
 /* Takes the reference; false if the sink refused it. */
@@ -166,8 +175,11 @@ static void next_handler(struct run *r)
 static void yield_release(struct op *op)
 {
     struct yield_op *o = (struct yield_op *)op;
-    if (o->run && o->run->waiting == o)
-        o->run->waiting = NULL;
+    struct yield_op **at = o->run ? &o->run->waiting : NULL;
+    while (at && *at && *at != o)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = o->next;
     o->run = NULL;
 }
 
@@ -207,31 +219,44 @@ static void hand_over(lua_State *L, struct run *r, bool from_list)
         error_misuse(L, "%d batches in a row were not lists of objects; the handler ends", BAD_BATCHES_MAX);
 }
 
+static void await_room(struct yield_op *o, struct run *r)
+{
+    struct yield_op **end = &r->waiting;
+    while (*end)
+        end = &(*end)->next;
+    o->run = r;
+    *end = o;
+}
+
 static int wait_for_room(lua_State *L, struct run *r, bool from_list, lua_KFunction k)
 {
     struct yield_op *o = op_push(L, "ocean.yield", sizeof(*o), yield_release);
-    o->run = r;
     o->from_list = from_list;
-    r->waiting = o;
+    await_room(o, r);
     return op_wait(L, &o->op, k);
 }
 
-/* After a wait that came before the push: an earlier handler had filled the queue. */
+/* After a wait that came before the push: others had filled the queue, and may have filled it again. */
 static int yield_late_k(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
     struct yield_op *o = (struct yield_op *)ctx;
-    struct run *r = o->run;
-    bool from_list = o->from_list;
-    r->waiting = NULL;
-    hand_over(L, r, from_list);
-    return r->full ? wait_for_room(L, r, from_list, yield_k) : 0;
+    struct run *r = o->op.task->run;
+    if (r->full) {
+        await_room(o, r);
+        return op_wait_again(L, &o->op, yield_late_k);
+    }
+    hand_over(L, r, o->from_list);
+    if (!r->full)
+        return 0;
+    await_room(o, r);
+    return op_wait_again(L, &o->op, yield_k);
 }
 
 static int hand_over_and_wait(lua_State *L, struct run *r, bool from_list)
 {
     op_check(L, "ocean.yield");
-    if (r->task->cancelled)
+    if (vm_of(L)->current->cancelled)
         return error_raise(L, "cancelled", "ocean.yield: cancelled");
     if (r->full)
         return wait_for_room(L, r, from_list, yield_late_k);
@@ -246,8 +271,9 @@ int source_yield(lua_State *L)
     luaL_checkany(L, 1);
     if (!r)
         return error_misuse(L, "ocean.yield hands batches over from inside a resync handler only");
-    if (!lua_isnoneornil(L, 2))
-        luaL_checktype(L, 2, LUA_TTABLE);
+    /* ocean.yield(api:json(...)) comes with the response as well */
+    if (!lua_isnoneornil(L, 2) && !lua_istable(L, 2) && !response_is(L, 2))
+        return error_misuse(L, "ocean.yield: the options must be a table, got %s", luaL_typename(L, 2));
     return hand_over_and_wait(L, r, false);
 }
 

@@ -9,7 +9,9 @@
  * concurrency between two waits.
  *
  * End: stop the pending op (its I/O ends here, whatever Lua does later), close the parked coroutines from the inside
- * out, close the task's own, then tell. The report with its traceback is made before anything is closed. */
+ * out, close the task's own; then the task is ENDING until the tasks it started are over as well, then tell. The report
+ * with its traceback is made before anything is closed. So nothing a handler started outlives it, and whoever is told
+ * that a handler is over knows that of all of it. */
 #include "script/task.h"
 
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "script/children.h"
 #include "script/limit.h"
 #include "script/op.h"
 
@@ -76,7 +79,7 @@ void task_drainer_free(struct vm *v)
 
 void task_ready(struct task *t)
 {
-    if (t->queued || t->state == TASK_DONE)
+    if (t->queued || t->state >= TASK_ENDING)
         return;
     t->state = TASK_READY;
     t->queued = true;
@@ -187,28 +190,63 @@ static void close_threads(struct task *t)
     v->current = before;
 }
 
-static void task_finish(struct task *t, const struct failure *error)
+static void unlink_task(struct task *t)
 {
-    struct vm *v = t->vm;
-    unqueue(t);
-    t->state = TASK_DONE;
-    if (v->sliced == t)
-        v->sliced = NULL;
-    close_threads(t);
-    luaL_unref(v->L, LUA_REGISTRYINDEX, t->co_ref);
-    timer_stop(t->grace);
-    *(t->prev ? &t->prev->next : &v->tasks) = t->next;
+    *(t->prev ? &t->prev->next : &t->vm->tasks) = t->next;
     if (t->next)
         t->next->prev = t->prev;
-    task_done_fn done = t->done;
-    void *arg = t->arg;
+    if (!t->parent)
+        return;
+    *(t->prev_sibling ? &t->prev_sibling->next_sibling : &t->parent->children) = t->next_sibling;
+    *(t->next_sibling ? &t->next_sibling->prev_sibling : &t->parent->last_child) = t->prev_sibling;
+}
+
+/* Its function is over, and so is everything it started: tells, then looks whether the parent waited for just this. */
+static void task_over(struct task *t)
+{
+    struct task *parent = t->parent;
+    t->state = TASK_DONE;
+    timer_stop(t->grace);
+    children_take_lost(t);
+    unlink_task(t);
+    if (t->done)
+        t->done(t->arg, t->failed ? &t->failure : NULL);
     event_unref(t->event);
+    failure_done(&t->failure);
     free(t->parked);
     free(t->inner_message);
     free(t->inner_traceback);
     free(t);
-    if (done)
-        done(arg, error);
+    if (parent && parent->state == TASK_ENDING && !parent->children)
+        task_over(parent);
+}
+
+static void cancel_children(struct task *t)
+{
+    for (struct task *c = t->children; c; c = c->next_sibling)
+        task_cancel(c);
+}
+
+/* Takes the failure (NULL: it ended well). */
+static void task_finish(struct task *t, struct failure *error)
+{
+    struct vm *v = t->vm;
+    unqueue(t);
+    t->ending = true;
+    if (v->sliced == t)
+        v->sliced = NULL;
+    close_threads(t);
+    luaL_unref(v->L, LUA_REGISTRYINDEX, t->co_ref);
+    if (error) {
+        t->failed = true;
+        t->failure = *error;
+        memset(error, 0, sizeof(*error));
+    }
+    t->state = TASK_ENDING;
+    if (t->failed || t->cancelled)
+        cancel_children(t);
+    if (!t->children)
+        task_over(t);
 }
 
 static void report_text(struct failure *r, const char *where, const char *message, const char *traceback)
@@ -230,10 +268,31 @@ static int make_report(lua_State *L, void *arg)
     error_failure(L, t->co, j->r);
     if (t->inner_message && strcmp(t->inner_message, j->r->message) == 0) { /* it started in that coroutine */
         char *outer = j->r->traceback;
-        j->r->traceback = xasprintf("%s\nresumed from, %s", t->inner_traceback, outer);
+        j->r->traceback = xasprintf("%s\n%s, %s", t->inner_traceback, t->inner_link, outer);
         free(outer);
     }
     return 0;
+}
+
+struct result_job {
+    struct task *task;
+    int n;
+    bool ok;
+};
+
+static int give_result(lua_State *L, void *arg)
+{
+    struct result_job *j = arg;
+    luaL_checkstack(L, j->n + 10, NULL);
+    j->task->result(L, j->task->co, j->n, j->ok, j->task->arg);
+    return 0;
+}
+
+/* < 0: there is no memory for the results. */
+static int keep_result(struct task *t, int n, bool ok)
+{
+    struct result_job job = {t, n, ok};
+    return t->result ? vm_protect(t->vm, give_result, &job, NULL) : 0;
 }
 
 static int make_traceback(lua_State *L, void *arg)
@@ -275,22 +334,32 @@ static void task_fail(struct task *t, int status)
         failure_done(&r);
         out_of_memory_report(t, &r);
     }
-    if (t->cancelled && !t->killed)
-        r.cancelled = true;
+    bool raised = !t->killed && status != LUA_ERRMEM && status != LUA_OK;
+    keep_result(t, raised ? 1 : 0, false);
+    r.killed = t->killed;
+    r.stopped = t->cancelled;
+    r.cancelled = r.cancelled || (t->cancelled && !t->killed);
     v->current = NULL;
     task_finish(t, &r);
     v->slack = 0;
     if (vm_is_hungry(v) && !v->closing)
         vm_collect(v, v->L);
-    failure_done(&r);
 }
 
 void task_close(struct task *t, const char *why)
 {
-    struct failure r = {.cancelled = t->cancelled};
+    struct failure r = {.cancelled = t->cancelled, .stopped = t->cancelled};
+    bool over = t->ending;
+    t->ending = true; /* nothing new is started, and the last child does not end us */
+    t->state = TASK_WAITING;
+    while (t->children)
+        task_close(t->children, why);
+    if (over) {
+        task_over(t);
+        return;
+    }
     report_text(&r, "", why, "");
     task_finish(t, &r);
-    failure_done(&r);
 }
 
 void task_close_all(struct vm *v)
@@ -320,7 +389,10 @@ static void task_run(struct task *t)
     if (t->killed) {
         task_fail(t, status);
     } else if (status == LUA_OK) {
-        task_finish(t, NULL);
+        if (keep_result(t, nres, true) < 0)
+            task_fail(t, LUA_ERRMEM);
+        else
+            task_finish(t, NULL);
     } else if (status != LUA_YIELD) {
         task_fail(t, status);
     } else if (v->yielded == YIELD_HOOK) {
@@ -364,6 +436,39 @@ static void drain(void *arg)
         schedule_later(v);
 }
 
+/* The coroutine of a new task, from the function and its arguments on top of L (popped). May raise. */
+static struct task *task_make(lua_State *L, const struct task_opts *o, int nargs)
+{
+    luaL_checkstack(L, 4, NULL);
+    lua_State *co = lua_newthread(L);
+    *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)vm_of(L);
+    co_set(co, CO_TASK, true);
+    if (!lua_checkstack(co, nargs + 2))
+        luaL_error(L, "too many arguments for a task");
+    lua_insert(L, -nargs - 2);
+    lua_xmove(L, co, nargs + 1);
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct task *t = xcalloc(1, sizeof(*t));
+    t->vm = vm_of(L);
+    t->co = co;
+    t->co_ref = ref;
+    t->nargs = nargs;
+    t->what = o->what;
+    t->cpu_limit_s = o->cpu_limit_s;
+    t->event = o->event ? event_ref(o->event) : NULL;
+    t->run = o->run;
+    t->result = o->result;
+    t->done = o->done;
+    t->arg = o->arg;
+    t->next = t->vm->tasks;
+    if (t->next)
+        t->next->prev = t;
+    t->vm->tasks = t;
+    t->state = TASK_WAITING;
+    task_ready(t);
+    return t;
+}
+
 struct start_job {
     const struct task_opts *o;
     struct task *t;
@@ -373,39 +478,29 @@ static int start_protected(lua_State *L, void *arg)
 {
     struct start_job *j = arg;
     luaL_checkstack(L, 20, NULL);
-    lua_State *co = lua_newthread(L);
-    co_set(co, CO_TASK, true);
-    int top = lua_gettop(L);
-    int nargs = j->o->prepare(L, j->o->prepare_arg);
-    luaL_checkstack(co, nargs + 2, NULL);
-    lua_xmove(L, co, lua_gettop(L) - top);
-    j->t->nargs = nargs;
-    j->t->co = co;
-    j->t->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    j->t = task_make(L, j->o, j->o->prepare(L, j->o->prepare_arg));
     return 0;
 }
 
 struct task *task_start(struct vm *v, const struct task_opts *o, struct err *e)
 {
-    struct task *t = xcalloc(1, sizeof(*t));
-    struct start_job job = {o, t};
-    t->vm = v;
-    if (vm_protect(v, start_protected, &job, e) < 0) {
-        free(t);
-        return NULL;
-    }
-    t->what = o->what;
-    t->cpu_limit_s = o->cpu_limit_s;
-    t->event = o->event ? event_ref(o->event) : NULL;
-    t->run = o->run;
-    t->done = o->done;
-    t->arg = o->arg;
-    t->next = v->tasks;
-    if (v->tasks)
-        v->tasks->prev = t;
-    v->tasks = t;
-    t->state = TASK_WAITING;
-    task_ready(t);
+    struct start_job job = {o, NULL};
+    return vm_protect(v, start_protected, &job, e) < 0 ? NULL : job.t;
+}
+
+struct task *task_start_child(lua_State *L, const struct task_opts *o, int nargs)
+{
+    struct task *parent = vm_of(L)->current;
+    struct task_opts own = *o;
+    own.cpu_limit_s = parent->cpu_limit_s;
+    own.event = parent->event;
+    own.run = parent->run;
+    struct task *t = task_make(L, &own, nargs);
+    t->parent = parent;
+    t->depth = parent->depth + 1;
+    t->prev_sibling = parent->last_child;
+    *(t->prev_sibling ? &t->prev_sibling->next_sibling : &parent->children) = t;
+    parent->last_child = t;
     return t;
 }
 
@@ -425,7 +520,8 @@ void task_cancel(struct task *t)
         return;
     t->cancelled = true;
     t->grace = timer_start(t->vm->o.loop, GRACE_MS, 0, on_grace, t);
-    if (t->state == TASK_WAITING && t->pending) {
+    cancel_children(t);
+    if (t->state == TASK_WAITING && t->pending && !t->pending->patient) {
         struct op *op = t->pending;
         t->pending = NULL;
         op_stop(op);

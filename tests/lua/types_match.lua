@@ -53,6 +53,7 @@ end
 local client = ocean.http.client { base_url = "http://127.0.0.1:1" }
 both("Client", getmetatable(client).__index)
 both("Stream", getmetatable(ocean.paginate.page(client, "/")).__index)
+methods("Task", ocean.spawn(function() end))
 
 -- Each function: a sentence, and an example in the comment above it.
 local comment = ""

@@ -339,6 +339,17 @@ static void expect_pages(const char *call, const char *ids, size_t requests)
     http_rig_free(r);
 }
 
+/* The response that comes with the value of client:json is no option of ocean.yield. */
+static void yields_an_answer(void **state)
+{
+    (void)state;
+    struct rig *r = http_run("", "ocean.yield(api:json('GET', '/pages?per_page=2'))");
+    assert_string_equal(errors(r), "");
+    assert_string_equal(batches(r), "[{\"id\":1},{\"id\":2}]\n");
+    http_rig_free(r);
+    expect_error("ocean.yield({}, 'x')", "s.lua:2: ocean.yield: the options must be a table, got string");
+}
+
 static void pagination(void **state)
 {
     (void)state;
@@ -420,6 +431,7 @@ int main(void)
         cmocka_unit_test(repeats),
         cmocka_unit_test(failures_raise_and_taint),
         cmocka_unit_test(misuse),
+        cmocka_unit_test(yields_an_answer),
         cmocka_unit_test(pagination),
         cmocka_unit_test(incomplete_listings),
         cmocka_unit_test(cancelled_request),
