@@ -131,13 +131,13 @@ test: deps-test ## every test; T=name runs those whose name contains it
 
 .PHONY: check
 check: ## everything again under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory SAN=address,undefined test T=$(T)
+	@$(MAKE) --no-print-directory SAN=address,undefined test T="$(T)"
 
 # One libFuzzer target for S seconds, from its corpus: make fuzz F=json S=60. F=diff compares the mapping engine with jq.
 F ?= all
 S ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIBS := script catalog sync port mapping config store json io base
+FUZZ_LIBS := script catalog listen sync port mapping config store json io base
 .PHONY: fuzz
 fuzz: ## F=name S=seconds: one fuzz target from its corpus; F=all: each of them
 	@command -v clang >/dev/null || { echo 'fuzz: needs clang: apt-get install clang'; exit 1; }

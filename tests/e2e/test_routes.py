@@ -25,6 +25,12 @@ ocean.router.get("/slow", function() ocean.sleep(0.5); return "slow" end)
 ocean.router.get("/spin", function() while true do end end)
 ocean.router.get("/late", function() ocean.router.get("/x", function() end) end)
 ocean.router.post("/register", function(req) local w, f = ocean.register_raw("issue", { req.json }); return { w, ocean.array(f) } end)
+ocean.router.post("/accept", function(req)
+  local item = req.json
+  ocean.spawn(function() ocean.sleep(0.1) ocean.register_raw("issue", { item }) end)
+  ocean.spawn(function() ocean.sleep(0.05) error("nobody joined this") end)
+  return 202
+end)
 ocean.router.post("/resync", function() return { (ocean.sync_raw_all()) } end)
 """
 
@@ -37,6 +43,13 @@ class Routes(Service):
 
 
 class Answers(Routes):
+    def test_spawned(self):
+        """a route answers when its function returned; what it spawned goes on, and its errors are logged"""
+        status, _, _ = self.request("POST", "/integration/accept", json.dumps({"id": "S-1", "name": "Spawned", "u": "u"}))
+        self.assertEqual(status, 202)
+        self.until(lambda: "S-1" in self.port.entities("issue"))
+        self.wait_log("nobody joined this")
+
     def test_request_fields(self):
         """Parameters, query, headers, cookies, the event; integers and empty lists survive"""
         status, headers, body = self.request("GET", "/integration/hello/a%2Fb%20c?q=1&q=two+words&x", headers={
