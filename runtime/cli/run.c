@@ -162,15 +162,16 @@ static bool listens_for_resyncs(const struct app *a)
 /* What starts resyncs (runtime section 7). */
 static void listen(struct app *a)
 {
-    const char *interval = settings_text(a->settings, "event_listener.interval"),
-               *on_start = settings_text(a->settings, "event_listener.resync_on_start");
+    int64_t interval_s = 60;
+    const char *on_start = settings_text(a->settings, "event_listener.resync_on_start");
     if (a->once) {
         start_resync(a, "the start");
     } else if (listener_is(a, "POLLING")) {
+        str_int64(str_of(settings_text(a->settings, "event_listener.interval")), &interval_s); /* checked when read */
         const struct poll_opts o = {
             .engine = &a->engine,
             .runner = a->runner,
-            .interval_s = interval ? atoi(interval) : 60,
+            .interval_s = (int)interval_s,
             .resync_on_start = !on_start || !strcmp(on_start, "true"),
         };
         a->poll = poll_start(&o);
