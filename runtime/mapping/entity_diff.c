@@ -32,8 +32,7 @@ static size_t occurrences(struct json list, struct json v)
     return n;
 }
 
-/* A string is a list of one, null an empty list; lists are equal as multisets. */
-static bool same_team(struct json a, struct json b)
+bool entity_same_team(struct json a, struct json b)
 {
     size_t na = json_is_nil(a)   ? 0
                 : json_is_arr(a) ? json_len(a)
@@ -63,7 +62,7 @@ size_t entity_diff(struct json ours, struct json theirs, bool (*defined)(void *a
         differs(&d, "title", STR_NULL);
     if (!same(json_get_c(ours, "icon"), json_get_c(theirs, "icon")))
         differs(&d, "icon", STR_NULL);
-    if (!same_team(json_get_c(ours, "team"), json_get_c(theirs, "team")))
+    if (!entity_same_team(json_get_c(ours, "team"), json_get_c(theirs, "team")))
         differs(&d, "team", STR_NULL);
     for (int g = 0; g < 2; g++) {
         struct json a = json_get(ours, str_of(groups[g])), b = json_get(theirs, str_of(groups[g]));

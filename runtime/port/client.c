@@ -314,11 +314,25 @@ static void send_call(struct port_call *c)
     finish(c, NULL, &e);
 }
 
+void port_read_only(struct port *p, bool on) { p->read_only = on; }
+
+static void refuse(struct port_call *c)
+{
+    struct err e;
+    unlink_call(c);
+    ERR(&e, ERR_INVAL, "%s %s was not sent: while a plan is made nothing is written to Port", c->method, c->path);
+    finish(c, NULL, &e);
+}
+
 static void pump(void *arg)
 {
     struct port *p = arg;
     p->pumping = false;
     while (p->head && !p->pause && window_has_room(&p->window)) {
+        if (p->head->refused) {
+            refuse(p->head);
+            continue;
+        }
         if (!token_ready(p))
             return;
         struct port_call *c = p->head;
@@ -342,6 +356,7 @@ struct port_call *port_send(struct port *p, struct port_request *r, port_done_fn
     c->feature = r->feature;
     c->retry = r->retry;
     c->skip_resync = r->skip_resync;
+    c->refused = p->read_only && !r->reads && strcmp(r->method, "GET") != 0;
     c->done = done;
     c->arg = arg;
     c->deadline_ms = r->deadline_ms;

@@ -38,6 +38,7 @@ struct port_request {
     enum port_feature feature;
     enum port_retry retry;
     bool skip_resync;    /* x-skip-resync: true */
+    bool reads;          /* a POST that only asks */
     int64_t deadline_ms; /* whole call with repeats; 0: none */
 };
 
@@ -53,6 +54,9 @@ typedef void (*port_done_fn)(void *arg, const struct port_answer *a, const struc
 
 struct port_call *port_send(struct port *p, struct port_request *r, port_done_fn done, void *arg);
 void port_cancel(struct port_call *c); /* NULL allowed */
+/* While set, whatever is no GET and not marked as reading is refused (ERR_INVAL) instead of sent: a plan writes nothing,
+ * whoever asks for it. */
+void port_read_only(struct port *p, bool on);
 
 /* Error value of an answer: "POST /blueprints/x/entities/bulk answered 422 invalid_request: message". */
 int port_answer_err(const struct port_answer *a, const char *method, const char *path, struct err *e);

@@ -25,7 +25,7 @@ struct port {
     struct retry_policy policy;
     char *base_url, *client_id, *client_secret, *type, *version, *identifier;
     char *agent[3]; /* User-Agent by enum port_feature */
-    bool embedded;
+    bool embedded, read_only;
     struct token token;
     struct window window;
     struct port_call *head, *tail; /* waiting, in order */
@@ -49,7 +49,7 @@ struct port_call {
     struct buf body;
     enum port_feature feature;
     enum port_retry retry;
-    bool skip_resync, refreshed, flying;
+    bool skip_resync, refreshed, flying, refused;
     uint64_t token_generation; /* of the token it was sent with */
     uint64_t sending;          /* number in the window */
     int64_t sent_us;           /* wall clock of the last sending */

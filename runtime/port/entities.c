@@ -58,6 +58,7 @@ struct port_call *entities_send(struct port *p, struct str blueprint, const char
         .body = *body,
         .feature = feature_of(feature),
         .retry = PORT_RETRY_ALWAYS,
+        .reads = !blueprint.p,
     };
     struct port_call *c = port_send(p, &r, done, arg);
     buf_done(&path);
@@ -191,14 +192,21 @@ void port_ownership(struct port *p, const struct entity_name *names, size_t n, e
     free(suffix);
 }
 
+void entities_search(struct port *p, struct buf *query, struct buf *body, enum port_feature feature,
+                     void (*found)(void *arg, struct json entities, const struct err *e), void *arg)
+{
+    struct reading *r = xcalloc(1, sizeof(*r));
+    r->found = found;
+    r->arg = arg;
+    entities_send(p, STR_NULL, "/entities/search", buf_cstr(query), body, feature, on_read, r)->drop = free;
+    buf_done(query);
+}
+
 void port_lookup(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
                  const struct str *parts, size_t nparts, enum port_feature feature,
                  void (*done)(void *arg, struct json entities, const struct err *e), void *arg)
 {
     struct buf query, body;
-    struct reading *r = xcalloc(1, sizeof(*r));
-    r->found = done;
-    r->arg = arg;
     buf_init(&query, BUF_NO_LIMIT);
     buf_init(&body, BUF_NO_LIMIT);
     buf_adds(&query, "exclude_calculated_properties=true&include=blueprint&include=identifier");
@@ -207,8 +215,7 @@ void port_lookup(struct port *p, struct str blueprint, const struct str *identif
         url_encode(&query, parts[i]);
     }
     entities_search_body(p, &body, blueprint, identifiers, n, feature);
-    entities_send(p, STR_NULL, "/entities/search", buf_cstr(&query), &body, feature, on_read, r)->drop = free;
-    buf_done(&query);
+    entities_search(p, &query, &body, feature, done, arg);
 }
 
 void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso, struct str from,

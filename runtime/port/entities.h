@@ -42,6 +42,19 @@ struct entity_name {
 void port_ownership(struct port *p, const struct entity_name *names, size_t n, enum port_feature feature,
                     void (*done)(void *arg, struct json entities, const struct err *e), void *arg);
 
+typedef void (*port_found_fn)(void *arg, struct json entities, const struct err *e);
+
+/* Entities with these identifiers, at most 50, whoever owns them. parts as plan_parts; parts NULL: whole entities. */
+void port_find(struct port *p, struct str blueprint, const struct str *identifiers, size_t n, const struct str *parts,
+               size_t nparts, port_found_fn done, void *arg);
+/* What a search query in an entity (P-147) would find, identifiers alone. */
+void port_find_matching(struct port *p, struct str blueprint, struct json query, port_found_fn done, void *arg);
+/* What deleting these, at most 50, would delete with them (P-159): blueprints and identifiers. */
+void port_find_dependents(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
+                          port_found_fn done, void *arg);
+/* All blueprints, past the cache. */
+void port_blueprint_list(struct port *p, void (*done)(void *arg, struct json blueprints, const struct err *e), void *arg);
+
 /* One page of the listing (S-119). from: cursor of the page before, p NULL first. `next` p NULL at the
  * end. */
 void port_list_owned(struct port *p, enum port_feature feature, const char *before_iso /* NULL: none */,

@@ -9,6 +9,22 @@
 
 typedef void (*port_plain_fn)(void *arg, const struct err *e);
 
+/* One thing port_setup would create or change. */
+struct port_setup_change {
+    const char *type; /* "integration", "mapping", "blueprint", "action", "scorecard", "page" */
+    char *identifier; /* of a scorecard with its blueprint: "service/quality" */
+    struct json before, after; /* in the parts that are written; before missing: it is created */
+    struct json_doc *docs[2];  /* hold them */
+};
+/* What port_setup would do, and how the integration would stand then. */
+struct port_setup_plan {
+    struct json_doc *doc;
+    struct json config; /* the mapping in Port afterwards */
+    struct port_setup_change *changes;
+    size_t n;
+};
+void port_setup_plan_done(struct port_setup_plan *p); /* frees what it holds */
+
 struct port_setup_opts {
     const struct definition *def;
     bool initialize_resources; /* runtime R-83 */
@@ -16,6 +32,7 @@ struct port_setup_opts {
     bool reset_mapping;        /* --reset-mapping */
     bool embedded;             /* edits of .port/ are applied too (design.md section 9 item 9) */
     const char *runtime;       /* "Saas" or "OnPrem"; NULL: OnPrem (runtime R-68) */
+    struct port_setup_plan *plan; /* not NULL: nothing is written, what would be comes here; must stay until done */
 };
 /* Validates, creates the integration, patches what differs, installs defaults in three stages (R-68 to R-93).
  * Idempotent. */

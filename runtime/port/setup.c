@@ -31,6 +31,7 @@ void setup_free(struct setup *s)
         return;
     fan_free(s->fan);
     timer_stop(s->timer);
+    setup_pretence_free(s->pretence);
     for (size_t i = 0; i < s->nblueprints; i++)
         json_unref(s->blueprints[i].doc);
     for (size_t i = 0; i < s->nitems; i++)
@@ -41,6 +42,7 @@ void setup_free(struct setup *s)
     free(s->origin_setting);
     free(s->runtime);
     mapping_doc_free(s->mapping);
+    json_unref(s->found);
     json_unref(s->doc);
     free(s);
 }
@@ -52,6 +54,8 @@ void setup_end(struct setup *s, const struct err *e)
     struct err copy = {0};
     if (e)
         err_copy(&copy, e);
+    else if (s->o.plan)
+        setup_note_end(s);
     s->port->setup = NULL;
     setup_free(s);
     done(arg, e ? &copy : NULL);
@@ -105,6 +109,10 @@ static void request(struct setup *s, const char *method, const char *path, struc
 void setup_patch(struct setup *s, const char *rest, struct buf *body, bool skip_resync, port_done_fn done)
 {
     struct buf path;
+    if (s->o.plan) {
+        setup_pretend(s, body, done);
+        return;
+    }
     buf_init(&path, BUF_NO_LIMIT);
     integration_path(s->port, &path, rest);
     request(s, "PATCH", buf_cstr(&path), body, skip_resync, done);
@@ -172,6 +180,12 @@ static void on_polled(void *arg, const struct port_answer *a, const struct err *
     setup_keep(s, a);
     if (!config_is_empty(s)) {
         setup_end(s, NULL);
+    } else if (s->o.plan) {
+        ERR(&mine, ERR_CONFIG,
+            "Port has not installed a mapping for type %s yet, so there is nothing to plan with; run once without "
+            "--plan, or set OCEAN__CREATE_PORT_RESOURCES_ORIGIN=Default to use the integration's own",
+            s->port->type);
+        setup_end(s, &mine);
     } else if (++s->polls >= POLL_ATTEMPTS || s->polled_s >= POLL_TOTAL_S) {
         ERR(&mine, ERR_TIMEOUT,
             "Failed to retrieve integration config after %d attempts: Port has not installed a mapping for "
@@ -234,7 +248,10 @@ void setup_defaults(struct setup *s)
         flag(s, config_is_empty(s));
     } else {
         s->poll_wait_s = POLL_FIRST_S;
-        integration_read(s->port, on_polled, s, NULL);
+        if (s->o.plan && !s->found) /* there is nothing to ask Port for: what it would answer is what it was given */
+            setup_pretend(s, NULL, on_polled);
+        else
+            integration_read(s->port, on_polled, s, NULL);
     }
 }
 
@@ -329,6 +346,7 @@ static void on_first_read(void *arg, const struct port_answer *a, const struct e
         return;
     } else {
         setup_keep(s, a);
+        s->found = s->doc ? json_ref(s->doc) : NULL;
         if (!s->integration.v)
             ERR(&mine, ERR_PARSE,
                 "the answer to GET /integration/%s holds no integration; is OCEAN__PORT__BASE_URL (%s) the "

@@ -71,7 +71,7 @@ void setup_config(struct setup *s)
     }
     bool equal = mapping_is(config, s->mapping);
     if (!equal && may_replace(s, config)) {
-        log_info("the mapping in Port is replaced by the one of %s", from);
+        log_info("the mapping in Port %s replaced by the one of %s", s->o.plan ? "would be" : "is", from);
         buf_init(&body, BUF_NO_LIMIT);
         setup_config_body(s, &body);
         patch_config(s, &body);

@@ -77,6 +77,16 @@ static void add_scorecards(struct setup *s, struct json entry)
     buf_done(&path);
 }
 
+/* Planning: the same for the plan. */
+static void note_items(struct setup *s, size_t group, struct json item)
+{
+    struct str blueprint = json_str(json_get_c(item, "blueprint"));
+    if (group != 1)
+        setup_note_item(s, group ? "page" : "action", item, STR_NULL);
+    for (struct json_iter it = json_iter(json_get_c(item, "data")); group == 1 && json_next(&it);)
+        setup_note_item(s, "scorecard", it.val, blueprint);
+}
+
 static void next_group(void *arg)
 {
     static const struct fan_ops ops = {build_item, on_item, next_group};
@@ -93,7 +103,9 @@ static void next_group(void *arg)
     size_t group = s->group++;
     struct json list = docs[group] ? json_root(docs[group]) : JSON_NONE;
     for (struct json_iter it = json_iter(list); !it.obj && json_next(&it);) {
-        if (paths[group])
+        if (s->o.plan)
+            note_items(s, group, it.val);
+        else if (paths[group])
             add_item(s, it.val, xstrdup(paths[group]));
         else
             add_scorecards(s, it.val);
@@ -185,8 +197,17 @@ static void log_installed(const struct setup *s)
         created += s->blueprints[i].created;
         patched += s->blueprints[i].patch;
     }
-    if (created || patched)
+    if ((created || patched) && !s->o.plan)
         log_info("blueprints installed: %zu created, %zu brought up to date", created, patched);
+}
+
+static void blueprints_installed(struct setup *s)
+{
+    log_installed(s);
+    if (json_is_true(json_get_c(s->integration, "arePortResourcesInitialized")))
+        setup_installed(s); /* actions, scorecards and pages are installed once */
+    else
+        next_group(s);
 }
 
 static void wave_finished(void *arg)
@@ -199,17 +220,18 @@ static void wave_finished(void *arg)
         s->stage++;
         fan_run(s->port, &s->fan, s->nblueprints, &ops, s);
     } else {
-        log_installed(s);
-        if (json_is_true(json_get_c(s->integration, "arePortResourcesInitialized")))
-            setup_installed(s); /* actions, scorecards and pages are installed once */
-        else
-            next_group(s);
+        blueprints_installed(s);
     }
 }
 
 static void run_waves(struct setup *s)
 {
     static const struct fan_ops ops = {build_wave, on_wave, wave_finished};
+    if (s->o.plan) {
+        setup_note_blueprints(s);
+        blueprints_installed(s);
+        return;
+    }
     s->stage = STAGE_BARE;
     fan_run(s->port, &s->fan, s->nblueprints, &ops, s);
 }

@@ -135,8 +135,7 @@ static void hex_of(char out[33], struct json v)
     snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, k.a, k.b);
 }
 
-/* The config without its mark, as a document of its own. */
-static struct json_doc *unmarked(struct json config)
+struct json_doc *mapping_unmarked(struct json config)
 {
     struct buf text;
     struct json_doc *d = NULL;
@@ -205,7 +204,7 @@ void mapping_write_marked(struct buf *out, const struct mapping_doc *m, struct j
 
 bool mapping_is(struct json config, const struct mapping_doc *m)
 {
-    struct json_doc *theirs = unmarked(config), *ours = mapping_document(m);
+    struct json_doc *theirs = mapping_unmarked(config), *ours = mapping_document(m);
     bool equal = json_equal(json_root(theirs), json_root(ours));
     json_unref(theirs);
     json_unref(ours);
@@ -218,7 +217,7 @@ bool mapping_untouched(struct json config)
     struct str mark = json_str(json_path(config, STR(MARK ".mapping")));
     if (!mark.n)
         return false;
-    struct json_doc *d = unmarked(config);
+    struct json_doc *d = mapping_unmarked(config);
     hex_of(hex, json_root(d));
     json_unref(d);
     return str_is(mark, hex);

@@ -28,6 +28,9 @@ bool mapping_marks_blueprints(struct json config, struct json_doc *blueprints);
 /* The stored config with the mark's blueprints brought up to date, everything else as it is. */
 void mapping_remark(struct buf *out, struct json config, struct json_doc *blueprints);
 
+/* `config` without its mark, as a document of its own. */
+struct json_doc *mapping_unmarked(struct json config);
+
 /* Is there a difference between the stored document and what we are? */
 struct integration_facts {
     const char *type, *version;

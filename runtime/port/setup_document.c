@@ -70,7 +70,8 @@ static void on_created(void *arg, const struct port_answer *a, const struct err 
         return;
     }
     s->created = true;
-    log_info("created integration %s of type %s in Port", s->port->identifier, s->port->type);
+    if (!s->o.plan)
+        log_info("created integration %s of type %s in Port", s->port->identifier, s->port->type);
     setup_keep(s, a);
     if (s->integration.v)
         setup_reconcile(s);
@@ -138,5 +139,8 @@ void setup_create(struct setup *s)
     };
     buf_init(&r.body, BUF_NO_LIMIT);
     write_creation(s, &r.body);
-    port_send(s->port, &r, on_created, s);
+    if (s->o.plan)
+        setup_pretend(s, &r.body, on_created);
+    else
+        port_send(s->port, &r, on_created, s);
 }

@@ -4,6 +4,8 @@
 #include "port/integration_priv.h"
 #include "port/setup_docs.h"
 
+struct pretence;
+
 enum setup_origin { ORIGIN_DEFAULT, ORIGIN_EMPTY, ORIGIN_PORT };
 
 struct setup_blueprint {
@@ -20,6 +22,7 @@ struct setup {
     port_plain_fn done;
     void *arg;
 
+    struct json_doc *found;      /* the document as it was read first; NULL: there was none */
     struct json_doc *doc;        /* holds `integration` */
     struct json integration;     /* the newest document; v NULL: does not exist */
     struct mapping_doc *mapping; /* the default one, or NULL */
@@ -30,6 +33,7 @@ struct setup {
     uint64_t started_ms;
     double poll_wait_s, polled_s;
     struct timer *timer;
+    struct pretence *pretence; /* an answer of setup_plan.c that is on its way, or NULL */
 
     struct setup_blueprint *blueprints;
     size_t nblueprints;
@@ -55,6 +59,16 @@ void setup_keep(struct setup *s, const struct port_answer *a);
 void setup_patch(struct setup *s, const char *rest, struct buf *body, bool skip_resync, port_done_fn done);
 /* What is left of the phase's time, at least a second. */
 int64_t setup_time_left(const struct setup *s);
+
+/* setup_plan.c: planning, what would be written is noted instead. */
+
+/* The integration as Port would answer it after this body; done runs later. Takes the body. */
+void setup_pretend(struct setup *s, struct buf *body, port_done_fn done);
+void setup_pretence_free(struct pretence *p); /* NULL allowed */
+void setup_note_item(struct setup *s, const char *type, struct json item, struct str blueprint);
+void setup_note_blueprints(struct setup *s);
+/* The integration itself and the outcome; before done. */
+void setup_note_end(struct setup *s);
 
 /* setup_document.c: both go on with setup_defaults. */
 void setup_reconcile(struct setup *s);

@@ -423,6 +423,9 @@ static int settle(struct db *d, const struct db_opts *o, struct err *e)
     static const char *const sync[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL",
                                        "PRAGMA synchronous = FULL"};
     int version = 0;
+    if (o->scratch) /* a sort that does not fit goes to a file as well */
+        return exec(d->h, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+                          " PRAGMA temp_store = FILE", e) < 0 ? e->code : migrate(d, o, 0, e);
     sqlite3_busy_timeout(d->h, BUSY_MS);
     if (identify(d, o, &version, e) < 0 || (!o->read_only && exec(d->h, "PRAGMA journal_mode = WAL", e) < 0) ||
         exec(d->h, sync[o->synchronous < 0 || o->synchronous > 2 ? 1 : o->synchronous], e) < 0 ||
@@ -439,12 +442,16 @@ static int prepare_file(struct db *d, const struct db_opts *o, struct err *e)
         return e->code;
     if (!memory && o->exclusive && take_lock(d, o->path, e) < 0)
         return e->code;
+    if (o->scratch) /* of a process that ended between its opening and its removal */
+        unlink(o->path);
     int flags = o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     mode_t mask = umask(0077); /* a new file, its WAL and its index are made by the first statements */
     int rc = sqlite3_open_v2(o->path, &d->h, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
                  ? settle(d, o, e)
                  : ERR(e, ERR_IO, "cannot open %s: %s", o->path, d->h ? sqlite3_errmsg(d->h) : "out of memory");
     umask(mask);
+    if (o->scratch)
+        unlink(o->path);
     return rc;
 }
 

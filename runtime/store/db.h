@@ -19,6 +19,7 @@ struct db_opts {
     int application_id;            /* stamped into a new file; another one is refused */
     int synchronous;               /* 0 off, 1 normal, 2 full */
     bool read_only;
+    bool scratch;                  /* for this process alone: the file has no name any more once it is open */
     bool exclusive;                /* lock file beside it: a second opener gets ERR_BUSY naming the pid */
 };
 

@@ -25,7 +25,7 @@ struct fetch {
     struct waiter *waiters, **tail;
     struct mapping *mapping;
     struct plan_opts opts; /* the worker sees nothing else of ours */
-    bool compiling;
+    bool held; /* by a job or a call that is on its way */
 };
 
 struct mappings {
@@ -34,6 +34,7 @@ struct mappings {
     uint64_t cached_s; /* monotonic */
     struct fetch *fetches;
     struct fetch *shared; /* the one that cached readers join, or NULL */
+    struct json preset;   /* its document is held; missing: none */
 };
 
 struct mapping *mapping_ref(struct mapping *m)
@@ -77,12 +78,12 @@ void mappings_free(struct mappings *s)
     for (struct fetch *f = s->fetches, *next; f; f = next) {
         next = f->next;
         f->owner = NULL;
-        if (f->compiling)
+        if (f->held)
             worker_cancel(&f->job); /* compile_done frees it */
         else
             fetch_free(f);
     }
-    mapping_unref(s->cached);
+    mappings_preset(s, JSON_NONE);
     free(s);
 }
 
@@ -127,7 +128,7 @@ static void compile_done(struct worker_job *job)
 {
     struct fetch *f = (struct fetch *)job;
     struct mappings *s = f->owner;
-    f->compiling = false;
+    f->held = false;
     if (!s) {
         fetch_free(f);
         return;
@@ -154,10 +155,32 @@ static void on_document(void *arg, struct mapping_doc *doc, const struct err *e)
         .env = engine->jq_env,
         .items_batch = engine->settings->items_to_parse_batch,
     };
-    f->compiling = true;
+    f->held = true;
     f->job.run = compile_run;
     f->job.done = compile_done;
     worker_submit(engine->loop, &f->job);
+}
+
+void mappings_preset(struct mappings *s, struct json config)
+{
+    json_unref(s->preset.doc);
+    if (config.doc)
+        json_ref(config.doc);
+    s->preset = config;
+    mapping_unref(s->cached); /* of the other document */
+    s->cached = NULL;
+}
+
+static void read_preset(void *arg)
+{
+    struct fetch *f = arg;
+    struct mapping_doc *doc = NULL;
+    struct err e = {0};
+    int rc = f->owner ? mapping_doc_parse(f->owner->preset, &doc, &e) : 0;
+    if (!f->owner)
+        fetch_free(f);
+    else
+        on_document(f, doc, rc < 0 ? &e : NULL);
 }
 
 /* A cached document is handed over later, as one that must be fetched. */
@@ -199,6 +222,10 @@ void mappings_get(struct mappings *s, enum mappings_how how,
     *w = (struct waiter){NULL, done, arg};
     *f->tail = w;
     f->tail = &w->next;
-    if (fresh)
+    if (fresh && s->preset.v) {
+        f->held = true;
+        loop_defer(s->engine->loop, read_preset, f);
+    } else if (fresh) {
         port_get_mapping(s->engine->port, on_document, f);
+    }
 }

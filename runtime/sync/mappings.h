@@ -34,3 +34,6 @@ void mappings_free(struct mappings *m);
 enum mappings_how { MAPPINGS_CACHED, MAPPINGS_FRESH };
 void mappings_get(struct mappings *s, enum mappings_how how,
                   void (*done)(void *arg, struct mapping *m, const struct err *e), void *arg);
+/* From now on the document is this one instead of Port's (a plan works with the mapping as it would be); missing: Port's
+ * again. Makes its own reference. */
+void mappings_preset(struct mappings *s, struct json config);

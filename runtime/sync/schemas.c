@@ -121,6 +121,16 @@ void schemas_read(struct schemas *s, const struct str *names, size_t n, void (*d
     read_part(r); /* our own share: nothing can end before all are asked for */
 }
 
+void schemas_preset(struct schemas *s, struct str name, struct json blueprint, bool planned)
+{
+    struct entry *en = xcalloc(1, sizeof(*en));
+    json_ref(blueprint.doc);
+    en->schema = (struct schema){.name = str_dup(name), .blueprint = blueprint, .ready = true, .planned = planned};
+    struct entry *old = strmap_put(s->entries, name, en);
+    if (old)
+        free_entry(old);
+}
+
 bool schema_missing(const struct schema *s)
 {
     return s->ready && s->err.code && (s->err.code == ERR_NOT_FOUND || s->err.http_status == 404);

@@ -13,6 +13,7 @@ struct schema {
     struct json blueprint; /* missing if it could not be read */
     struct err err;        /* why; code 0 when it was read */
     bool ready;            /* the answer is here */
+    bool planned;          /* not in Port yet: only a plan knows it */
     struct strmap *warned; /* properties already warned of */
 };
 
@@ -23,6 +24,9 @@ void schemas_free(struct schemas *s); /* NULL allowed; not while a read is under
 struct schema *schemas_find(const struct schemas *s, struct str name);
 /* Reads those of `names` (copied) that are not known yet; `done` runs once, later, when all have an answer. */
 void schemas_read(struct schemas *s, const struct str *names, size_t n, void (*done)(void *arg), void *arg);
+
+/* The blueprint as it would be, instead of reading it; planned: Port does not have it yet. Makes its own reference. */
+void schemas_preset(struct schemas *s, struct str name, struct json blueprint, bool planned);
 
 bool schema_missing(const struct schema *s); /* Port says there is no such blueprint */
 /* False only if the blueprint is known and does not define this property. NULL: true. */
