@@ -23,6 +23,8 @@ static const char run[] =
     "ocean-run [options] SCRIPT.lua | FOLDER\n"
     "\n"
     "  --once               one resync, then exit; the exit code says how it went (help exit)\n"
+    "  --plan               with --once: show what would change, write nothing\n"
+    "  --accept-plan HASH   change exactly what --plan showed with this hash, or nothing (first resync only)\n"
     "  --local FILE         use the embedded catalog in FILE, even if credentials are set\n"
     "  --kind NAME          only this kind (repeatable); nothing is deleted then\n"
     "  --json               one summary object per resync on stdout, everything else on stderr\n"
@@ -93,7 +95,7 @@ static const char exit_codes[] =
     "  3    configuration, or a script that does not load\n"
     "  4    finished with errors: a kind failed (nothing deleted), entities were rejected, or an\n"
     "       expression does not compile\n"
-    "  5    finished, but deletions were held back\n"
+    "  5    finished, but deletions were held back; or --accept-plan found that the plan would be another one now\n"
     "  130, 143   stopped by SIGINT or SIGTERM (with --once)\n";
 
 int help_print(FILE *out, const char *topic)

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "sync/preview.h"
 
 struct option_def {
     const char *name;
@@ -18,6 +19,7 @@ static const struct option_def run_defs[] = {
     {"--once", false},       {"--json", false},      {"--local", true},      {"--state", true},
     {"--kind", true},        {"--port", true},       {"--lua-memory", true}, {"--lua-cpu", true},
     {"--allow-empty", true}, {"--max-shrink", true}, {"--log-level", true},  {"--reset-mapping", false},
+    {"--plan", false},       {"--accept-plan", true},
 };
 static const struct option_def catalog_defs[] = {{"--local", true}, {"--json", false}, {"--listen", true}};
 
@@ -82,6 +84,10 @@ static int set_run_option(struct run_options *o, const char *name, const char *v
         o->json = true;
     else if (!strcmp(name, "--reset-mapping"))
         o->reset_mapping = true;
+    else if (!strcmp(name, "--plan"))
+        o->plan = true;
+    else if (!strcmp(name, "--accept-plan"))
+        o->accept_plan = value;
     else if (!strcmp(name, "--local"))
         o->flags.local_file = value;
     else if (!strcmp(name, "--state"))
@@ -109,6 +115,23 @@ static int set_run_option(struct run_options *o, const char *name, const char *v
     return 0;
 }
 
+/* What only the options together can tell. */
+static int check_plan(const struct run_options *o)
+{
+    const char *hash = o->accept_plan;
+    if (o->plan && hash)
+        fprintf(stderr, "ocean-run: --plan shows a plan, --accept-plan carries one out: give one of them\n");
+    else if (o->plan && !o->flags.once)
+        fprintf(stderr, "ocean-run: --plan needs --once: it shows what one resync would change\n");
+    else if (hash && (strlen(hash) != PREVIEW_HASH || strspn(hash, "0123456789abcdef") != PREVIEW_HASH))
+        fprintf(stderr, "ocean-run: --accept-plan \"%s\": expected the %d hexadecimal digits that --plan printed\n", hash,
+                PREVIEW_HASH);
+    else
+        return 0;
+    fprintf(stderr, "Try: ocean-run help run\n");
+    return -1;
+}
+
 int options_parse_run(int argc, char **argv, struct run_options *ret)
 {
     struct run_options o = {.max_shrink_percent = -1};
@@ -131,6 +154,8 @@ int options_parse_run(int argc, char **argv, struct run_options *ret)
                         "Try: ocean-run help\n");
         return -1;
     }
+    if (check_plan(&o) < 0)
+        return -1;
     *ret = o;
     return 0;
 }

@@ -22,6 +22,8 @@ struct run_options {
     struct settings_flags flags;
     bool json;
     bool reset_mapping;
+    bool plan;
+    const char *accept_plan; /* hash, or NULL */
     const char *kinds[OPTIONS_MAX_LIST];
     size_t nkinds;
     const char *allow_empty[OPTIONS_MAX_LIST];

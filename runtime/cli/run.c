@@ -34,6 +34,7 @@
 #include "script/vm.h"
 #include "store/state.h"
 #include "sync/mappings.h"
+#include "sync/preview.h"
 
 
 struct app {
@@ -54,6 +55,9 @@ struct app {
     struct runner *runner;
     struct poll *poll;
     struct event *start_event;
+    struct port_setup_plan setup_plan;
+    struct port_setup_opts setup;
+    struct preview_opts preview;
     char **jq_env;
     char *type, *identifier, *version;
     bool once; /* one resync, then the end: --once, or the listener ONCE */
@@ -137,8 +141,9 @@ static void on_ended(void *arg, const struct resync_report *r)
     progress_update(a->progress, r);
     progress_free(a->progress);
     a->progress = NULL;
-    print_report(a, r);
-    if (a->once && !a->signum && !runner_busy(a->runner))
+    if (!r->planned)
+        print_report(a, r);
+    if ((a->once || r->planned) && !a->signum && !runner_busy(a->runner))
         finish(a, r->exit_code);
 }
 
@@ -208,6 +213,13 @@ static void on_setup(void *arg, const struct err *e)
         a->schedule = timer_start(a->loop, ms, ms, on_schedule, a);
     }
     listen(a);
+}
+
+static void print_plan(void *arg, struct str text)
+{
+    (void)arg;
+    fwrite(text.p, 1, text.n, stdout);
+    fflush(stdout);
 }
 
 static int start_catalog(struct app *a, struct err *e)
@@ -297,6 +309,10 @@ static void connect_port(struct app *a)
         .jq_env = (const char *const *)a->jq_env,
     };
     a->engine.mappings = mappings_new(&a->engine);
+    bool planning = a->opts->plan || a->opts->accept_plan;
+    a->preview = (struct preview_opts){
+        .setup = &a->setup, .accept = a->opts->accept_plan, .json = a->opts->json, .write = print_plan};
+    port_read_only(a->port, planning);
     const struct runner_opts runner = {
         .engine = &a->engine,
         .kinds = a->opts->kinds,
@@ -304,6 +320,7 @@ static void connect_port(struct app *a)
         .allow_empty = a->opts->allow_empty,
         .nallow_empty = a->opts->nallow_empty,
         .max_shrink_percent = a->opts->max_shrink_percent,
+        .preview = planning ? &a->preview : NULL,
         .begun = on_begun,
         .progress = on_progress,
         .ended = on_ended,
@@ -311,15 +328,16 @@ static void connect_port(struct app *a)
     };
     a->runner = runner_new(&runner);
     vm_connect(a->vm, &a->engine, a->runner);
-    struct port_setup_opts setup = {
+    a->setup = (struct port_setup_opts){
         .def = a->definition,
         .initialize_resources = s->initialize_port_resources,
         .origin = s->create_resources_origin,
         .reset_mapping = a->opts->reset_mapping,
         .embedded = a->embedded,
         .runtime = settings_text(s, "runtime"),
+        .plan = planning ? &a->setup_plan : NULL,
     };
-    port_setup(a->port, &setup, on_setup, a);
+    port_setup(a->port, &a->setup, on_setup, a);
 }
 
 static int check_integration(struct app *a, struct err *e)
@@ -455,6 +473,7 @@ static void take_down(struct app *a)
     runner_free(a->runner);
     event_unref(a->start_event);
     port_free(a->port);
+    port_setup_plan_done(&a->setup_plan);
     mappings_free(a->engine.mappings);
     jq_host_free(a->jq);
     state_close(a->state);

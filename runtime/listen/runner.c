@@ -99,6 +99,7 @@ static void begin(struct runner *r)
         o.allow_empty = r->o.allow_empty;
         o.nallow_empty = r->o.nallow_empty;
         o.max_shrink_percent = r->o.max_shrink_percent;
+        o.preview = r->o.preview;
     }
     r->running = r->waiting;
     r->waiting = (struct request){0};

@@ -16,6 +16,7 @@ struct runner_opts {
     const char *const *allow_empty;
     size_t nallow_empty;
     double max_shrink_percent; /* < 0: from settings */
+    const struct preview_opts *preview; /* NULL: no plan */
     /* What every resync tells, whoever asked for it; any may be NULL. */
     void (*begun)(void *arg);
     void (*progress)(void *arg, const struct resync_report *r);

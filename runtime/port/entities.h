@@ -49,9 +49,9 @@ void port_find(struct port *p, struct str blueprint, const struct str *identifie
                size_t nparts, port_found_fn done, void *arg);
 /* What a search query in an entity (P-147) would find, identifiers alone. */
 void port_find_matching(struct port *p, struct str blueprint, struct json query, port_found_fn done, void *arg);
-/* What deleting these, at most 50, would delete with them (P-159): blueprints and identifiers. */
+/* What requires these, at most 50, and what requires that (P-159): blueprints, identifiers and these relations. */
 void port_find_dependents(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
-                          port_found_fn done, void *arg);
+                          const struct str *relations, size_t nrelations, port_found_fn done, void *arg);
 /* All blueprints, past the cache. */
 void port_blueprint_list(struct port *p, void (*done)(void *arg, struct json blueprints, const struct err *e), void *arg);
 

@@ -97,11 +97,15 @@ void port_find_matching(struct port *p, struct str blueprint, struct json q, por
 }
 
 void port_find_dependents(struct port *p, struct str blueprint, const struct str *identifiers, size_t n,
-                          port_found_fn done, void *arg)
+                          const struct str *relations, size_t nrelations, port_found_fn done, void *arg)
 {
     struct buf query, body;
     begin(&query, &body);
     include_names(&query);
+    for (size_t i = 0; i < nrelations; i++) {
+        buf_adds(&query, "&include=relations.");
+        url_encode(&query, relations[i]);
+    }
     buf_adds(&body, "{\"combinator\":\"and\",\"rules\":[{\"operator\":\"relatedTo\",\"direction\":\"downstream\","
                     "\"required\":true,\"blueprint\":");
     json_quote(&body, blueprint);

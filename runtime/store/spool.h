@@ -35,7 +35,7 @@ typedef void (*spool_entries_fn)(void *arg, const struct spool_entry *entries, s
 void spool_add(struct spool *s, const struct spool_entry *entries, size_t n, spool_done_fn done, void *arg);
 /* Entries of these numbers are gone; the list is copied. */
 void spool_drop(struct spool *s, const int64_t *seqs, size_t n);
-/* To be called once after the last entry was added and before the first one is read by name. */
+/* To be called once before the first entry is read by name; cheap only after most were added. */
 void spool_sort(struct spool *s, spool_done_fn done, void *arg);
 /* By group, name (as bytes) and arrival; after NULL: from the beginning. */
 void spool_read_sorted(struct spool *s, const struct spool_entry *after, size_t limit, spool_entries_fn done, void *arg);

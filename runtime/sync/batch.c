@@ -15,6 +15,7 @@
 #include "sync/loader.h"
 #include "sync/misconfig.h"
 #include "sync/pipeline.h"
+#include "sync/preview.h"
 #include "sync/resend.h"
 
 static void free_parts(struct batch *b)
@@ -29,6 +30,7 @@ static void free_parts(struct batch *b)
 void batch_free(struct batch *b)
 {
     free_parts(b);
+    foreseen_free(b->foreseen);
     mapped_batch_free(b->mapped);
     free(b->items);
     free(b);
@@ -134,7 +136,7 @@ static void note_entities(struct pipeline *p, const struct mapped_batch *m)
     bool targets = p->run->mapping->create_missing_related; /* else protection has no effect */
     for (size_t i = 0; i < m->n; i++) {
         const struct mapped_entity *e = &m->entities[i];
-        if (computed)
+        if (computed && !p->run->preview)
             note_blueprint(p, e->blueprint);
         if (e->flags & ENTITY_SEARCH_IDENTIFIER)
             ledger_produced_blueprint(l, p->rr->slot, e->blueprint);
@@ -176,6 +178,8 @@ static void count_batch(struct pipeline *p, const struct mapped_batch *m)
 static void on_compared(void *arg)
 {
     struct batch *b = arg;
+    if (b->foreseen && foreseen_trouble(b->foreseen))
+        pipeline_record(b->p, "", foreseen_trouble(b->foreseen), 1);
     b->state = BATCH_READY;
     pipeline_schedule(b->p);
 }
@@ -192,14 +196,33 @@ void batch_compare(struct batch *b)
     for (size_t i = 0; i < b->nitems; i++)
         b->items[i].dirty = keycount_add(p->run->pending, b->items[i].e->key) > 0;
     pipeline_changed(p);
+    b->state = BATCH_COMPARING;
+    if (p->run->preview) {
+        b->foreseen = preview_compare(p->run->preview, p->rr, b->items, b->nitems, !wanted, on_compared, b);
+        return;
+    }
     if (!wanted) {
         b->state = BATCH_READY;
         return;
     }
-    b->state = BATCH_COMPARING;
     const struct str *parts;
     size_t nparts = plan_parts(p->rr->plan, &parts);
     diff_lookup(p->run, b->items, b->nitems, parts, nparts, on_compared, b);
+}
+
+static void on_kept(void *arg)
+{
+    struct batch *b = arg;
+    b->unresolved = 0;
+    pipeline_schedule(b->p);
+}
+
+static void keep_batch(struct batch *b)
+{
+    for (size_t i = 0; i < b->nitems; i++)
+        keycount_drop(b->p->run->pending, b->items[i].e->key);
+    b->unresolved = 1;
+    preview_keep(b->p->run->preview, b->foreseen, on_kept, b);
 }
 
 void batch_load(struct batch *b)
@@ -207,6 +230,10 @@ void batch_load(struct batch *b)
     struct pipeline *p = b->p;
     b->state = BATCH_LOADING;
     bool stopped = p->run->event->aborted;
+    if (b->foreseen && !stopped) {
+        keep_batch(b);
+        return;
+    }
     for (size_t i = 0; i < b->nitems; i++) {
         const struct diff_item *item = &b->items[i];
         if (item->send && !stopped) {
@@ -222,14 +249,15 @@ void batch_load(struct batch *b)
     }
 }
 
-static void rejected(struct pipeline *p, const struct mapped_entity *e, const struct load_outcome *o)
+static void rejected(struct run *run, struct resource_run *rr, const struct mapped_entity *e,
+                     const struct load_outcome *o)
 {
     struct buf message, where;
-    p->rr->report->rejected++;
+    rr->report->rejected++;
     if (o->abandoned)
         return;
-    if (o->what == UPSERT_FAILED && !p->run->mapping->create_missing_related) {
-        resend_keep(p->run, p->rr->slot, e); /* the retry has the last word (S-114, Q-7) */
+    if (o->what == UPSERT_FAILED && !run->mapping->create_missing_related) {
+        resend_keep(run, rr->slot, e); /* the retry has the last word (S-114, Q-7) */
         return;
     }
     buf_init(&message, BUF_NO_LIMIT);
@@ -239,47 +267,55 @@ static void rejected(struct pipeline *p, const struct mapped_entity *e, const st
         buf_addf(&message, "Port rejected an entity (%d): %.*s", o->status, STR_FMT(o->message));
     else
         buf_addf(&message, "an entity was not written: %.*s", STR_FMT(o->message));
-    report_error(p->rr->report, buf_cstr(&where), buf_cstr(&message), 1);
+    report_error(rr->report, buf_cstr(&where), buf_cstr(&message), 1);
     buf_done(&message);
     buf_done(&where);
 }
 
-static void accepted(struct pipeline *p, const struct mapped_entity *e, const struct load_outcome *o)
+static void accepted(struct run *run, struct resource_run *rr, const struct mapped_entity *e,
+                     const struct load_outcome *o)
 {
-    struct ledger *l = p->run->ledger;
+    struct ledger *l = run->ledger;
     bool search = e->flags & ENTITY_SEARCH_IDENTIFIER;
     if (o->what == UPSERT_CREATED)
-        p->rr->report->created++;
+        rr->report->created++;
     else
-        p->rr->report->updated++;
+        rr->report->updated++;
     if (search && !o->identifier.p) {
         ledger_exclude(l, e->blueprint); /* something was written, and we were not told what */
         return;
     }
     struct key128 key = search ? key128_entity(e->blueprint, o->identifier) : e->key;
     if (search)
-        ledger_produced(l, p->rr->slot, e->blueprint, key);
-    if (o->created_known && o->what == UPSERT_UPDATED)
+        ledger_produced(l, rr->slot, e->blueprint, key);
+    if (o->what == UPSERT_CREATED)
+        ledger_created(l, key);
+    else if (o->created_known)
         ledger_updated(l, e->blueprint, key);
+}
+
+void batch_outcome(struct run *run, struct resource_run *rr, const struct mapped_entity *e, const struct load_outcome *o)
+{
+    bool search = e->flags & ENTITY_SEARCH_IDENTIFIER;
+    /* A search identifier that matched nothing is fine; one that failed may stand for any entity of its blueprint
+     * (Q-25). */
+    bool failed = o->what == UPSERT_FAILED || (o->what == UPSERT_UNMATCHED && o->status && o->status != 404);
+    if (failed && search)
+        ledger_exclude(run->ledger, e->blueprint);
+    if (!failed && o->what == UPSERT_UNMATCHED) {
+        rr->report->unmatched++;
+    } else if (!failed) {
+        accepted(run, rr, e, o);
+    } else {
+        rejected(run, rr, e, o);
+    }
 }
 
 void pipeline_outcome(void *arg, const struct mapped_entity *e, const struct load_outcome *o)
 {
     struct batch *b = arg;
     struct pipeline *p = b->p;
-    bool search = e->flags & ENTITY_SEARCH_IDENTIFIER;
-    /* A search identifier that matched nothing is fine; one that failed may stand for any entity of its blueprint
-     * (Q-25). */
-    bool failed = o->what == UPSERT_FAILED || (o->what == UPSERT_UNMATCHED && o->status && o->status != 404);
-    if (failed && search)
-        ledger_exclude(p->run->ledger, e->blueprint);
-    if (!failed && o->what == UPSERT_UNMATCHED) {
-        p->rr->report->unmatched++;
-    } else if (!failed) {
-        accepted(p, e, o);
-    } else {
-        rejected(p, e, o);
-    }
+    batch_outcome(p->run, p->rr, e, o);
     keycount_drop(p->run->pending, e->key);
     assert(b->unresolved > 0);
     if (--b->unresolved == 0)

@@ -26,8 +26,11 @@ struct batch {
     struct diff_item *items;
     size_t nitems;
     size_t unresolved; /* entities in the loader */
+    struct foreseen *foreseen; /* for a plan, in place of the loader */
 };
 
+struct foreseen;
+struct load_outcome;
 struct examples;
 struct misconfig_log;
 
@@ -65,6 +68,8 @@ void batch_add_part(struct batch *b, struct json_doc *doc, struct json items);
 void batch_map(struct batch *b);
 /* The mapping as a whole failed or was cancelled (S-45). */
 bool batch_map_failed(const struct batch *b);
+/* Counts what became of an entity that was sent. */
+void batch_outcome(struct run *run, struct resource_run *rr, const struct mapped_entity *e, const struct load_outcome *o);
 /* Counts a mapped batch and compares it: COMPARING, then READY; READY at once if it is not compared. */
 void batch_compare(struct batch *b);
 /* LOADING: hands what differs to the loader. */

@@ -249,7 +249,7 @@ static bool is_query(struct json v)
     return json_is_obj(v) && json_get_c(v, "combinator").v && json_get_c(v, "rules").v;
 }
 
-static void add_name(struct buf *path, struct str name)
+void change_path(struct buf *path, struct str name)
 {
     bool plain = name.n > 0;
     for (size_t i = 0; i < name.n; i++)
@@ -285,7 +285,7 @@ static void compare_members(struct walk *k, struct json before, struct json afte
     for (size_t i = 0; i < n; i++) {
         if (i && str_eq(keys[i - 1], keys[i]))
             continue;
-        add_name(&k->path, keys[i]);
+        change_path(&k->path, keys[i]);
         compare(k, json_get(before, keys[i]), json_get(after, keys[i]), depth + 1);
         k->path.n = length;
     }
@@ -339,7 +339,7 @@ static void write_part(const struct part *p, struct buf *out, size_t *more)
     buf_init(&path, BUF_NO_LIMIT);
     if (p->group != SINGLE)
         buf_adds(&path, p->group == PROPERTY ? "properties" : "relations");
-    add_name(&path, p->name);
+    change_path(&path, p->name);
     struct json before = json_is_nil(p->before) ? JSON_NONE : p->before,
                 after = json_is_nil(p->after) ? JSON_NONE : p->after;
     bool team = p->group == SINGLE && str_is(p->name, "team");

@@ -29,6 +29,8 @@ bool change_exists(const struct change *c); /* Port has it */
  * not have does not count. schema may be NULL. */
 size_t change_fields(const struct change *c, const struct schema *schema, struct buf *out);
 
+/* Appends a member's name to a path as a field's path writes it. */
+void change_path(struct buf *path, struct str name);
 /* Appends the fields in which two values differ; path: of both, not empty. blank_is_absent: null, false, "", [] and {}
  * are the same as not there. Returns how many, *more counts on from what it was, for the commas. */
 void change_values(struct buf *out, size_t *more, const char *path, struct json before, struct json after,

@@ -127,6 +127,10 @@ void diff_answer(struct diff_item *items, const size_t *order, size_t n, struct 
             struct diff_item *item = &items[order[i]];
             if (!item->send || item->dirty || !key128_eq(item->e->key, key))
                 continue;
+            if (item->keep && !item->found.v) {
+                json_ref(it.val.doc);
+                item->found = it.val;
+            }
             if (key128_eq(entity_fingerprint(it.val), item->e->print) || !differs(item->e, it.val, schema))
                 item->send = false;
             break;
@@ -159,7 +163,7 @@ static void end_lookup(struct lookup *l)
     void (*done)(void *) = l->done;
     void *arg = l->arg;
     for (size_t i = 0; i < l->n && l->failed; i++)
-        l->items[i].send = true;
+        l->items[i].send = l->items[i].failed = true;
     free(l->order);
     free(l->ends);
     free(l->groups);
@@ -179,7 +183,10 @@ static void on_answer(void *arg, struct json entities, const struct err *e)
     l->in_flight--;
     if (e && !l->failed) {
         l->failed = true;
-        log_warn("cannot compare with Port, so %zu entities are written without: %s", l->n, e->msg);
+        if (!l->run->preview)
+            log_warn("cannot compare with Port, so %zu entities are written without: %s", l->n, e->msg);
+        else
+            log_error("cannot compare %zu entities with Port: %s", l->n, e->msg);
     }
     if (!l->failed)
         diff_answer(l->items, l->order + begin, l->ends[g] - begin, entities, schemas_find(l->run->schemas, blueprint));

@@ -10,6 +10,9 @@ struct diff_item {
     const struct mapped_entity *e;
     bool send;  /* to be upserted; true until a lookup finds it unchanged */
     bool dirty; /* its key is on its way to Port already: what a lookup finds says nothing about the end */
+    bool keep;  /* a plan wants what was found: its document is held then */
+    bool failed; /* no lookup answered for it */
+    struct json found;
 };
 
 /* Pure parts. */

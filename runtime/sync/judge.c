@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strmap.h"
+#include "json/write.h"
 #include "store/state.h"
 #include "sync/certified.h"
+#include "sync/preview.h"
 
 /* Blueprints ------------------------------------------------------------------------------------------------------- */
 
@@ -144,11 +146,28 @@ static size_t updated_not_listed(const struct judge *j)
     return n;
 }
 
-static size_t hold(struct judge *j, struct tally *t, size_t slot)
+/* Says what is held back; a plan may release it, so it decides whether that is said. */
+__attribute__((format(printf, 2, 3))) static void say(const struct judge *j, const char *fmt, ...)
+{
+    struct buf text;
+    va_list ap;
+    buf_init(&text, BUF_NO_LIMIT);
+    va_start(ap, fmt);
+    buf_addvf(&text, fmt, ap);
+    va_end(ap);
+    if (j->o.run->preview)
+        preview_note(j->o.run->preview, buf_cstr(&text));
+    else
+        log_error("%s", buf_cstr(&text));
+    buf_done(&text);
+}
+
+static size_t hold(struct judge *j, struct tally *t, size_t slot, const char *rule)
 {
     if (t->held || t->exempt)
         return 0;
     t->held = true;
+    t->rule = rule;
     j->o.resources[slot].report->held_back += t->deletable;
     j->o.run->report->held_back += t->deletable;
     return t->deletable;
@@ -178,7 +197,7 @@ static size_t hold_kind(struct judge *j, const struct kind *k)
     void *t;
     while ((at = strmap_next(j->tallies, at, &name, &t)))
         if (kind_owns(j, k, name, true)) /* else all */
-            n += hold(j, t, k->first);
+            n += hold(j, t, k->first, k->hold == HOLD_EMPTY ? "empty" : "shrunken");
     return n;
 }
 
@@ -190,19 +209,22 @@ static void say_held(const struct judge *j, const struct kind *k, size_t n)
     if (!k->saved->record.known)
         buf_addf(&note, " (first run of this kind with the state file %s)", state_path(j->o.run->engine->state));
     if (k->hold == HOLD_EMPTY && holdback_counts_as_empty(&k->facts))
-        log_error(
+        say(j,
             "kind '%s' is empty, but Port holds %zu entities of it%s: they are held back. If the next run finds it "
-            "empty again they are deleted; --allow-empty %s deletes them at once",
+            "empty again they are deleted; --allow-empty %s, or --accept-plan with the hash --plan gives, deletes them "
+            "at once",
             kind, n, buf_cstr(&note), kind);
     else if (k->hold == HOLD_EMPTY)
-        log_error("kind '%s' extracted nothing, and no answer proves that it is empty, but Port holds %zu entities of "
-                  "it%s: they are held back. Check the permissions of the token; if it is empty run once with "
-                  "--allow-empty %s",
-                  kind, n, buf_cstr(&note), kind);
+        say(j,
+            "kind '%s' extracted nothing, and no answer proves that it is empty, but Port holds %zu entities of "
+            "it%s: they are held back. Check the permissions of the token; if it is empty run once with "
+            "--allow-empty %s, or with --accept-plan and the hash --plan gives",
+            kind, n, buf_cstr(&note), kind);
     else
-        log_error(
+        say(j,
             "kind '%s' shrank from %zu to %zu entities, more than %g %%: %zu entities in Port are held back. If that "
-            "is right run once with a larger --max-shrink PERCENT (or OCEAN__MAX_SHRINK)",
+            "is right run once with a larger --max-shrink PERCENT (or OCEAN__MAX_SHRINK), or with --accept-plan and "
+            "the hash --plan gives",
             kind, k->facts.last.entities, k->facts.entities, j->o.max_shrink_percent, n);
     buf_done(&note);
 }
@@ -248,7 +270,7 @@ static size_t slot_of(const struct judge *j, struct str blueprint)
     return j->o.n;
 }
 
-size_t judge_hold_all(struct judge *j)
+size_t judge_hold_all(struct judge *j, const char *rule)
 {
     size_t n = 0, at = 0;
     struct str name;
@@ -258,9 +280,10 @@ size_t judge_hold_all(struct judge *j)
         struct tally *t = value;
         size_t slot = slot_of(j, name);
         if (slot < j->o.n) {
-            n += hold(j, t, slot);
+            n += hold(j, t, slot, rule);
         } else if (!t->held && !t->exempt) {
             t->held = true;
+            t->rule = rule;
             j->o.run->report->held_back += t->deletable;
             n += t->deletable;
         }
@@ -282,10 +305,11 @@ static void judge_threshold(struct judge *j)
     double rate = threshold_rate(candidates, all);
     if (threshold_allows(rate, threshold))
         return;
-    size_t n = judge_hold_all(j);
-    log_error(
+    size_t n = judge_hold_all(j, "threshold");
+    say(j,
         "%zu of %zu entities would be deleted (%.4g), more than the entityDeletionThreshold of %g allows: %zu are "
-        "held back. Check that the third party answered completely, or raise the threshold in the mapping",
+        "held back. Check that the third party answered completely; if it did, raise the threshold in the mapping or run "
+        "once with --accept-plan and the hash --plan gives",
         candidates, all, rate, threshold, n);
 }
 
@@ -301,15 +325,26 @@ size_t judge_deletable(const struct judge *j)
     return n;
 }
 
+bool judge_keeps_exempt(const struct judge *j)
+{
+    size_t at = 0;
+    struct str name;
+    void *value;
+    while ((at = strmap_next(j->tallies, at, &name, &value)))
+        if (((const struct tally *)value)->exempt)
+            return true;
+    return false;
+}
+
 bool judge_keeps_some(const struct judge *j)
 {
     size_t at = 0;
     struct str name;
     void *value;
     while ((at = strmap_next(j->tallies, at, &name, &value)))
-        if (((const struct tally *)value)->held || ((const struct tally *)value)->exempt)
+        if (((const struct tally *)value)->held)
             return true;
-    return false;
+    return judge_keeps_exempt(j);
 }
 
 void judge_all_deletable(struct judge *j)
@@ -323,11 +358,33 @@ void judge_all_deletable(struct judge *j)
 
 void judge_decide(struct judge *j)
 {
-    if (judge_deletable(j) == 0)
-        return; /* all protected: nothing to hold back */
+    if (j->o.accepted || judge_deletable(j) == 0)
+        return; /* somebody looked at it, or all is protected: nothing to hold back */
     judge_kinds(j);
     if (judge_deletable(j) > 0)
         judge_threshold(j);
+}
+
+void judge_resources(const struct judge *j, struct str blueprint, struct buf *out)
+{
+    struct jw w = jw_on(out);
+    jw_arr(&w);
+    for (size_t i = 0; i < j->o.n; i++) {
+        const struct resource_run *rr = &j->o.resources[i];
+        bool can = can_produce(j, i, blueprint);
+        for (size_t k = 0; k < j->nkinds && !can && !plan_blueprint(rr->plan).p; k++)
+            for (size_t b = 0; b < j->records[k].nblueprints && str_is(rr->res->kind, j->records[k].kind); b++)
+                can |= str_is(blueprint, j->records[k].blueprints[b]);
+        if (!can)
+            continue;
+        jw_obj(&w);
+        jw_key_c(&w, "kind");
+        jw_str(&w, rr->res->kind);
+        jw_key_c(&w, "index");
+        jw_int(&w, rr->res->index);
+        jw_end_obj(&w);
+    }
+    jw_end_arr(&w);
 }
 
 /* The record of this run ------------------------------------------------------------------------------------------- */

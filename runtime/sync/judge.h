@@ -11,6 +11,7 @@ struct tally { /* of one blueprint */
     size_t listed, candidates, deletable, updated_listed;
     bool exempt, held;
     bool released; /* of an empty kind whose emptiness is believed: the threshold does not count it */
+    const char *rule; /* what holds it back: "empty", "shrunken", "threshold", "relations" */
 };
 struct kind {
     struct certified *saved; /* of the last certified run; in reconcile.records */
@@ -46,9 +47,13 @@ size_t judge_deletable(const struct judge *j);
 /* Some listed blueprint is held back or exempt: what Port has of it may relate to a candidate, so a deletion must not
  * cascade. */
 bool judge_keeps_some(const struct judge *j);
+bool judge_keeps_exempt(const struct judge *j); /* the same where nothing is held back */
 /* Holds back empty and shrunken kinds, then everything if the threshold says so; logs each with the way out. */
 void judge_decide(struct judge *j);
 /* Everything stays; returns how many. Entities no resource can produce any more count in the sum alone. */
-size_t judge_hold_all(struct judge *j);
+size_t judge_hold_all(struct judge *j, const char *rule);
+/* Appends the resources that can produce a blueprint, or did in their last certified run:
+ * [{"kind":"issue","index":0}]. */
+void judge_resources(const struct judge *j, struct str blueprint, struct buf *out);
 /* Keeps what this run saw, per kind. */
 void judge_save(struct judge *j);

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/strmap.h"
 
-enum { PRODUCED = 1, TARGET = 2, UPDATED = 4 };
+enum { PRODUCED = 1, TARGET = 2, UPDATED = 4, PLANNED = 8, DOOMED = 16, CASCADED = 32, CREATED = 64, HELD = 128 };
 
 struct ledger {
     size_t nresources;
@@ -107,14 +107,30 @@ void ledger_target(struct ledger *l, struct str name, struct str rel, struct str
     keyset_add(l->keys, key128_entity(str_of(r->tag), value), TARGET);
 }
 
+void ledger_created(struct ledger *l, struct key128 key) { keyset_add(l->keys, key, CREATED); }
+
 void ledger_updated(struct ledger *l, struct str name, struct key128 key)
 {
     int before = keyset_add(l->keys, key, UPDATED);
-    if (before < 0 || !(before & UPDATED))
+    if (before < 0 || !(before & (UPDATED | CREATED)))
         blueprint(l, name)->updated++;
 }
 
 void ledger_exclude(struct ledger *l, struct str name) { blueprint(l, name)->excluded = true; }
+
+static bool add_flag(struct ledger *l, struct key128 key, int flag)
+{
+    int before = keyset_add(l->keys, key, (unsigned char)flag);
+    return before >= 0 && (before & flag);
+}
+
+bool ledger_plan(struct ledger *l, struct key128 key) { return add_flag(l, key, PLANNED); }
+
+bool ledger_doom(struct ledger *l, struct key128 key) { return add_flag(l, key, DOOMED); }
+
+bool ledger_hold(struct ledger *l, struct key128 key) { return add_flag(l, key, HELD); }
+
+bool ledger_cascade(struct ledger *l, struct key128 key) { return add_flag(l, key, CASCADED); }
 
 static bool has_flag(const struct ledger *l, struct key128 key, int flag)
 {
@@ -125,6 +141,12 @@ static bool has_flag(const struct ledger *l, struct key128 key, int flag)
 bool ledger_has(const struct ledger *l, struct key128 key) { return has_flag(l, key, PRODUCED); }
 
 bool ledger_was_updated(const struct ledger *l, struct key128 key) { return has_flag(l, key, UPDATED); }
+
+bool ledger_is_planned(const struct ledger *l, struct key128 key) { return has_flag(l, key, PLANNED); }
+
+bool ledger_is_held(const struct ledger *l, struct key128 key) { return has_flag(l, key, HELD); }
+
+bool ledger_is_doomed(const struct ledger *l, struct key128 key) { return has_flag(l, key, DOOMED); }
 
 bool ledger_is_target(const struct ledger *l, const struct ledger_relation *r, struct str value)
 {

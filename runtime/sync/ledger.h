@@ -30,14 +30,26 @@ void ledger_produced(struct ledger *l, size_t slot, struct str blueprint, struct
 /* An entity with a search identifier passed: its blueprint counts as produced, its key is not known yet. */
 void ledger_produced_blueprint(struct ledger *l, size_t slot, struct str blueprint);
 void ledger_target(struct ledger *l, struct str blueprint, struct str relation, struct str value);
-/* Port said `created: false` for this entity. */
+/* Port said `created: true` for this entity, or `created: false`, which counts only if it was not this run that created
+ * it. */
+void ledger_created(struct ledger *l, struct key128 key);
 void ledger_updated(struct ledger *l, struct str blueprint, struct key128 key);
 /* Written by somebody else while the run goes on: not to be deleted. */
 void ledger_keep(struct ledger *l, struct key128 key);
 void ledger_exclude(struct ledger *l, struct str blueprint);
 
+/* A write of this entity is part of the plan; it is to be deleted; it goes with one that is. Each tells whether that was
+ * known already. */
+bool ledger_plan(struct ledger *l, struct key128 key);
+bool ledger_hold(struct ledger *l, struct key128 key); /* to be deleted, but held back */
+bool ledger_doom(struct ledger *l, struct key128 key);
+bool ledger_cascade(struct ledger *l, struct key128 key);
+
 bool ledger_has(const struct ledger *l, struct key128 key); /* produced */
 bool ledger_was_updated(const struct ledger *l, struct key128 key);
+bool ledger_is_planned(const struct ledger *l, struct key128 key);
+bool ledger_is_held(const struct ledger *l, struct key128 key);
+bool ledger_is_doomed(const struct ledger *l, struct key128 key);
 bool ledger_is_target(const struct ledger *l, const struct ledger_relation *r, struct str value);
 
 size_t ledger_blueprints(const struct ledger *l);

@@ -369,8 +369,8 @@ struct pipeline *pipeline_new(struct run *run, struct resource_run *rr, void (*d
     p->rr = rr;
     p->tail = &p->head;
     p->lookahead = run->engine->settings->resync_lookahead > 0 ? (size_t)run->engine->settings->resync_lookahead : 1;
-    p->examples =
-        examples_new(run->engine->port, rr->res->kind, run->engine->settings->send_raw_data_examples ? EXAMPLES : 0, examples_idle, p);
+    bool examples = run->engine->settings->send_raw_data_examples && !run->preview;
+    p->examples = examples_new(run->engine->port, rr->res->kind, examples ? EXAMPLES : 0, examples_idle, p);
     p->misconfig = misconfig_log_new(rr->res->kind, rr->res->index);
     p->done = done;
     p->arg = arg;

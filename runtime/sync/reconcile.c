@@ -4,7 +4,7 @@
  *   targets: read the blueprints of produced entities that have relations (protection, S-123)
  *   survey: walk the candidates once and count per blueprint those that are not protected
  *   judge: empty and shrunken kinds hold back their blueprints, the threshold everything
- *   removal: walk the candidates again and delete
+ *   removal: walk the candidates again and delete, or give them to the plan that is made
  *
  * A cascading deletion takes along whatever relates to its target. So it cascades only when nothing is held back or
  * exempt: the relations of what this run did not produce, but keeps, protect nothing. */
@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/state.h"
 #include "sync/event.h"
 #include "sync/judge.h"
+#include "sync/preview.h"
 #include "sync/removal.h"
 #include "json/compare.h"
 
@@ -40,6 +42,8 @@ struct reconcile {
     void (*done)(void *arg);
     void *arg;
     const struct certificate *cert;
+    struct doomed *doomed; /* for a plan: of one page, with their texts */
+    struct arena *texts;
 };
 
 struct reconcile *reconcile_new(const struct reconcile_opts *o)
@@ -58,8 +62,12 @@ void reconcile_free(struct reconcile *r)
     judge_done(&r->judge);
     free(r->targets);
     free(r->cursor);
+    free(r->doomed);
+    arena_free(r->texts);
     free(r);
 }
+
+static void on_doomed(void *arg, const struct state_row *rows, size_t n, const struct err *e);
 
 /* Listing ---------------------------------------------------------------------------------------------------------- */
 
@@ -189,7 +197,7 @@ static bool resolve_targets(struct reconcile *r)
 
 static void finish(struct reconcile *r)
 {
-    if (certificate_holds(r->cert))
+    if (certificate_holds(r->cert) && !r->run->preview)
         judge_save(&r->judge);
     state_list_clear(r->run->engine->state, CANDIDATE_LIST);
     r->done(r->arg);
@@ -197,12 +205,17 @@ static void finish(struct reconcile *r)
 
 /* Deletion --------------------------------------------------------------------------------------------------------- */
 
+static bool in_plan(const struct reconcile *r, struct str blueprint, struct str identifier)
+{
+    return !r->judge.o.accepted || ledger_is_doomed(r->run->ledger, key128_entity(blueprint, identifier));
+}
+
 static bool wanted(void *arg, struct str blueprint, struct str identifier)
 {
     const struct reconcile *r = arg;
     const struct tally *t = judge_find(&r->judge, blueprint);
     return t && !t->exempt && !t->held && certificate_covers(r->cert, blueprint) &&
-           !is_protected(r, blueprint, identifier);
+           !is_protected(r, blueprint, identifier) && in_plan(r, blueprint, identifier);
 }
 
 static void on_removed(void *arg, size_t deleted)
@@ -214,13 +227,78 @@ static void on_removed(void *arg, size_t deleted)
     finish(r);
 }
 
+static bool cascades(const struct reconcile *r)
+{
+    return r->run->write.delete_dependents && !judge_keeps_some(&r->judge);
+}
+
+/* Planning --------------------------------------------------------------------------------------------------------- */
+
+static void next_doomed(void *arg)
+{
+    struct reconcile *r = arg;
+    state_list_read(r->run->engine->state, CANDIDATE_LIST, r->after, REMOVAL_PAGE, on_doomed, r);
+}
+
+static void add_doomed(struct reconcile *r, struct doomed *d, const struct candidate *c)
+{
+    const struct tally *t = judge_find(&r->judge, c->blueprint);
+    struct buf resources;
+    buf_init(&resources, BUF_NO_LIMIT);
+    judge_resources(&r->judge, c->blueprint, &resources);
+    *d = (struct doomed){
+        .blueprint = arena_str(r->texts, c->blueprint),
+        .identifier = arena_str(r->texts, c->identifier),
+        .key = key128_entity(c->blueprint, c->identifier),
+        .rule = t->held ? t->rule : NULL,
+        .final = t->held && strcmp(t->rule, "relations") == 0,
+        .resources = arena_str(r->texts, buf_str(&resources)),
+    };
+    buf_done(&resources);
+}
+
+static void on_doomed(void *arg, const struct state_row *rows, size_t n, const struct err *e)
+{
+    struct reconcile *r = arg;
+    size_t doomed = 0;
+    if (e || n == 0 || !certificate_holds(r->cert)) {
+        if (e)
+            log_error("the deletion candidates cannot be read: %s", e->msg);
+        finish(r);
+        return;
+    }
+    arena_reset(r->texts);
+    for (size_t i = 0; i < n; i++) {
+        struct candidate c;
+        struct json_doc *doc;
+        r->after = rows[i].row;
+        if (!candidate_read(rows[i].text, &c, &doc))
+            continue;
+        const struct tally *t = judge_find(&r->judge, c.blueprint);
+        if (t && !t->exempt && !is_protected(r, c.blueprint, c.identifier))
+            add_doomed(r, &r->doomed[doomed++], &c);
+        json_unref(doc);
+    }
+    preview_doom(r->run->preview, r->doomed, doomed, next_doomed, r);
+}
+
+static void plan_deletion(struct reconcile *r)
+{
+    r->after = 0;
+    r->texts = arena_new(0);
+    r->doomed = xcalloc(REMOVAL_PAGE, sizeof(*r->doomed));
+    preview_cascades(r->run->preview, cascades(r), r->run->write.delete_dependents && !judge_keeps_exempt(&r->judge));
+    next_doomed(r);
+}
+
 static void judge(struct reconcile *r)
 {
     if (certificate_holds(r->cert))
         judge_decide(&r->judge);
-    if (certificate_holds(r->cert) && judge_deletable(&r->judge) > 0)
-        removal_start(r->run, r->cert, r->run->write.delete_dependents && !judge_keeps_some(&r->judge), wanted,
-                      on_removed, r);
+    if (r->run->preview)
+        plan_deletion(r);
+    else if (certificate_holds(r->cert) && judge_deletable(&r->judge) > 0)
+        removal_start(r->run, r->cert, cascades(r), wanted, on_removed, r);
     else
         finish(r);
 }
@@ -255,8 +333,11 @@ static void on_blueprints(void *arg)
         return;
     }
     judge_all_deletable(&r->judge);
-    judge_hold_all(&r->judge);
-    finish(r);
+    judge_hold_all(&r->judge, "relations");
+    if (r->run->preview)
+        plan_deletion(r);
+    else
+        finish(r);
 }
 
 static void on_records(void *arg)

@@ -17,6 +17,7 @@ struct reconcile_opts {
     const char *const *allow_empty;
     size_t nallow_empty;
     double max_shrink_percent;
+    bool accepted; /* the plan was: what it held back is released, and nothing is deleted that is not in it */
 };
 
 struct reconcile *reconcile_new(const struct reconcile_opts *o);
@@ -24,5 +25,6 @@ void reconcile_free(struct reconcile *r); /* NULL allowed; not while something r
 /* Lists what the integration owns, keeping only candidates, in the state file. e: the listing failed or the run was
  * aborted. */
 void reconcile_list(struct reconcile *r, void (*done)(void *arg, const struct err *e), void *arg);
-/* Deletes what may be deleted, counts what is held back, records what this run saw. cert must outlive it. */
+/* Deletes what may be deleted, counts what is held back, records what this run saw. cert must outlive it. While a plan is
+ * made all of that goes into the plan instead. */
 void reconcile_delete(struct reconcile *r, const struct certificate *cert, void (*done)(void *arg), void *arg);

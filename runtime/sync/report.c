@@ -86,7 +86,7 @@ void report_close(struct resync_report *r, int forced)
     else if (errors)
         r->exit_code = EXIT_WITH_ERRORS;
     else
-        r->exit_code = r->held_back ? EXIT_HELD_BACK : EXIT_OK;
+        r->exit_code = r->held_back || r->plan_refused ? EXIT_HELD_BACK : EXIT_OK;
     r->ok = r->exit_code == EXIT_OK;
 }
 

@@ -30,6 +30,26 @@ static bool wanted(struct str kind, const char *const *kinds, size_t nkinds)
     return nkinds == 0;
 }
 
+int resources_check_kinds(const struct mapping_doc *m, const char *const *kinds, size_t nkinds, struct err *e)
+{
+    for (size_t i = 0; i < nkinds; i++) {
+        bool known = false;
+        struct buf list;
+        buf_init(&list, 4096);
+        for (size_t k = 0; k < m->n; k++) {
+            known |= str_is(m->resources[k].kind, kinds[i]);
+            if (k == 0 || !str_eq(m->resources[k].kind, m->resources[k - 1].kind))
+                buf_addf(&list, "%s%.*s", list.n ? ", " : "", STR_FMT(m->resources[k].kind));
+        }
+        if (!known)
+            ERR(e, ERR_INVAL, "--kind %s: the mapping has no such kind; it has: %s", kinds[i], buf_cstr(&list));
+        buf_done(&list);
+        if (!known)
+            return ERR_INVAL;
+    }
+    return 0;
+}
+
 struct resources *resources_new(struct run *run, const char *const *kinds, size_t nkinds)
 {
     struct resources *rs = xcalloc(1, sizeof(*rs));

@@ -4,6 +4,9 @@
 
 struct resources;
 
+/* --kind names what the mapping does not have: ERR_INVAL, and a message that lists what it has. */
+int resources_check_kinds(const struct mapping_doc *m, const char *const *kinds, size_t nkinds, struct err *e);
+
 /* The resources of the run's mapping whose kind is among `kinds` (nkinds 0: all), with their reports. The run must have
  * event, mapping and report. */
 struct resources *resources_new(struct run *run, const char *const *kinds, size_t nkinds);

@@ -4,7 +4,12 @@
  *
  * An aborted run waits for what it has in flight (nothing of it can be called back into freed memory) but sends nothing
  * new. Two runs never overlap: listen/runner begins one when the other is gone, because they share lists in the state
- * file, caches and the state shown in Port. */
+ * file, caches and the state shown in Port.
+ *
+ * While a plan is made (run.preview is set) the same steps run, but nothing is said to Port and the stages give what
+ * they would write to the plan. Where the run would call its complete hooks the plan is concluded instead. If it is the
+ * accepted one, run.preview is cleared, its writes go out, and the run goes on behind its resources: retry, listing,
+ * deletion. */
 #define LOG_GROUP "sync.resync"
 #include "sync/resync.h"
 
@@ -18,6 +23,7 @@
 #include "sync/certificate.h"
 #include "sync/keycount.h"
 #include "sync/pipeline.h"
+#include "sync/preview.h"
 #include "sync/reconcile.h"
 #include "sync/resend.h"
 #include "sync/resources.h"
@@ -35,6 +41,7 @@ struct resync {
     struct run run;
     struct resync_opts o;
     char **kinds, **allow_empty; /* copies of the caller's lists */
+    struct preview *preview;
     struct resources *resources; /* NULL before the mapping is here */
     struct scope *scope;         /* made when the resources are over */
     struct reconcile *reconcile;
@@ -51,6 +58,7 @@ struct resync {
 };
 
 static void finish(struct resync *r);
+static void reconcile(struct resync *r);
 
 static bool aborted(const struct resync *r) { return r->run.event->aborted; }
 
@@ -94,6 +102,7 @@ static void free_list(char **list, size_t n)
 
 static void free_resync(struct resync *r)
 {
+    preview_free(r->preview);
     resources_free(r->resources);
     reconcile_free(r->reconcile);
     scope_free(r->scope);
@@ -147,9 +156,13 @@ static void finish(struct resync *r)
     for (size_t i = 0; i < r->report.n; i++)
         if (r->report.resources[i].state < RES_COMPLETED && r->report.aborted)
             r->report.resources[i].state = RES_ABORTED;
-    log_info("resync %s %s in %.5f s", r->run.event->id, final_state(r),
+    log_info("%s %s %s in %.5f s", r->run.preview ? "the plan of resync" : "resync", r->run.event->id, final_state(r),
              (double)(clock_wall_us() - r->run.event->start_wall_us) / 1e6);
     port_blueprints_clear(r->o.engine->port);
+    if (r->o.preview && (r->run.preview || !r->preview)) { /* Port never heard of this run */
+        loop_defer(r->o.engine->loop, deliver, r);
+        return;
+    }
     port_resync_state(r->o.engine->port, final_state(r), r->o.engine->settings->scheduled_resync_interval_min, on_final_state, r);
 }
 
@@ -187,11 +200,63 @@ static bool certify(struct resync *r)
     return complete;
 }
 
+static void on_applied(void *arg, const struct err *e)
+{
+    struct resync *r = arg;
+    if (!aborted(r) && e)
+        fail(r, e);
+    else if (aborted(r) || r->run.mapping->n == 0)
+        finish(r);
+    else
+        reconcile(r);
+}
+
+/* What the plan held back is released, and its own listing is not used again: what somebody wrote since then stays. */
+static void apply(struct resync *r)
+{
+    size_t n;
+    struct resource_run *list = resources_list(r->resources, &n);
+    reconcile_free(r->reconcile);
+    scope_free(r->scope);
+    r->reconcile = NULL;
+    r->scope = NULL;
+    r->run.preview = NULL;
+    r->report.held_back = 0;
+    for (size_t i = 0; i < r->report.n; i++)
+        r->report.resources[i].held_back = 0;
+    preview_apply(r->preview, list, n, on_applied, r);
+}
+
+static void on_concluded(void *arg, enum preview_verdict v, const struct err *e)
+{
+    struct resync *r = arg;
+    if (aborted(r)) {
+        finish(r);
+    } else if (e) {
+        fail(r, e);
+    } else if (v == PREVIEW_ACCEPTED) {
+        apply(r);
+    } else {
+        r->report.planned = true;
+        r->report.plan_refused = v == PREVIEW_REFUSED;
+        finish(r);
+    }
+}
+
+static const char *incomplete(const struct resync *r)
+{
+    return r->state_unknown                  ? "a start handler failed"
+           : resources_failed(r->resources)  ? "a resource had errors"
+                                             : NULL;
+}
+
 /* A run of which a part failed ends without complete hooks, whatever it could delete. */
 static void on_reconciled(void *arg)
 {
     struct resync *r = arg;
-    if (resources_failed(r->resources))
+    if (r->run.preview && !aborted(r))
+        preview_conclude(r->preview, incomplete(r), on_concluded, r);
+    else if (incomplete(r))
         finish(r);
     else
         complete_hooks(r);
@@ -215,13 +280,14 @@ static void on_scope(void *arg, struct scope *s)
     struct resync *r = arg;
     r->scope = s;
     if (aborted(r) || scope_empty(s)) {
-        finish(r);
+        on_reconciled(r);
         return;
     }
     double max_shrink = r->o.max_shrink_percent;
     struct reconcile_opts o = {
         .run = &r->run,
         .scope = r->scope,
+        .accepted = r->preview && !r->run.preview,
         .allow_empty = (const char *const *)r->allow_empty,
         .nallow_empty = r->o.nallow_empty,
         .max_shrink_percent = max_shrink < 0 ? r->o.engine->settings->max_shrink_percent : max_shrink,
@@ -240,7 +306,7 @@ static void on_resent(void *arg)
         finish(r);
     } else if (r->state_unknown) {
         log_warn("nothing is deleted in this run: a start handler failed");
-        finish(r);
+        on_reconciled(r);
     } else if (r->o.nkinds) {
         on_reconciled(r);
     } else {
@@ -253,7 +319,7 @@ static void reconcile(struct resync *r)
 {
     size_t n;
     struct resource_run *list = resources_list(r->resources, &n);
-    if (aborted(r) || r->run.mapping->create_missing_related)
+    if (aborted(r) || r->run.mapping->create_missing_related || r->run.preview)
         on_resent(r);
     else
         resend_start(&r->run, list, n, on_resent, r);
@@ -290,28 +356,6 @@ static void on_start_hook(void *arg, const struct err *e, bool http_error)
         report_fail(&r->report, mine.msg);
     }
     resources_start(r->resources, on_resources, r);
-}
-
-/* --kind names what the mapping does not have: a usage error that lists what it has. */
-static int check_kinds(const struct resync *r, struct err *e)
-{
-    const struct mapping_doc *m = r->run.mapping;
-    for (size_t i = 0; i < r->o.nkinds; i++) {
-        bool known = false;
-        struct buf list;
-        buf_init(&list, 4096);
-        for (size_t k = 0; k < m->n; k++) {
-            known |= str_is(m->resources[k].kind, r->kinds[i]);
-            if (k == 0 || !str_eq(m->resources[k].kind, m->resources[k - 1].kind))
-                buf_addf(&list, "%s%.*s", list.n ? ", " : "", STR_FMT(m->resources[k].kind));
-        }
-        if (!known)
-            ERR(e, ERR_INVAL, "--kind %s: the mapping has no such kind; it has: %s", r->kinds[i], buf_cstr(&list));
-        buf_done(&list);
-        if (!known)
-            return ERR_INVAL;
-    }
-    return 0;
 }
 
 static void make_stages(struct resync *r)
@@ -362,12 +406,13 @@ static void on_mapping(void *arg, struct mapping *m, const struct err *e)
         fail(r, &mine);
         return;
     }
-    if (m->doc->n == 0) { /* S-148 */
+    if (m->doc->n == 0) /* S-148 */
         log_warn("the mapping in Port has no resources: nothing to do. Add resources to the integration's mapping");
+    if (m->doc->n == 0 && !r->run.preview) {
         finish(r);
         return;
     }
-    if (check_kinds(r, &mine) < 0) {
+    if (resources_check_kinds(m->doc, (const char *const *)r->kinds, r->o.nkinds, &mine) < 0) {
         r->forced_exit = EXIT_USAGE;
         fail(r, &mine);
         return;
@@ -375,9 +420,14 @@ static void on_mapping(void *arg, struct mapping *m, const struct err *e)
     r->resources = resources_new(&r->run, (const char *const *)r->kinds, r->o.nkinds);
     make_stages(r);
     port_blueprints_clear(r->o.engine->port);
-    state_list_clear(r->o.engine->state, RETRY_LIST);
+    if (!r->run.preview)
+        state_list_clear(r->o.engine->state, RETRY_LIST);
     state_list_clear(r->o.engine->state, CANDIDATE_LIST);
     on_changed(r);
+    if (m->doc->n == 0) { /* a plan may still have a set-up */
+        on_reconciled(r);
+        return;
+    }
     const struct source *source = r->o.engine->source;
     source->hook(source->arg, SOURCE_RESYNC_START, r->run.event, on_start_hook, r);
 }
@@ -396,9 +446,16 @@ static void on_running(void *arg, const struct err *e)
 static void begin(void *arg)
 {
     struct resync *r = arg;
+    struct err e = {0};
     if (aborted(r)) { /* before anything was said: Port never heard of this run */
         r->report.aborted = true;
         deliver(r);
+    } else if (r->o.preview) {
+        r->preview = r->run.preview = preview_new(&r->run, r->o.preview, &e);
+        if (r->preview)
+            on_running(r, NULL);
+        else
+            fail(r, &e);
     } else {
         port_resync_state(r->o.engine->port, "running", r->o.engine->settings->scheduled_resync_interval_min, on_running, r);
     }
@@ -450,4 +507,6 @@ void resync_abort(struct resync *r)
         resources_abort(r->resources);
     if (r->run.loader)
         loader_abort(r->run.loader);
+    if (r->preview)
+        preview_abort(r->preview);
 }

@@ -9,6 +9,7 @@
 #include "sync/event.h"
 
 struct resync;
+struct preview_opts;
 
 struct resync_opts {
     struct engine *engine;
@@ -21,6 +22,8 @@ struct resync_opts {
     const char *const *allow_empty;
     size_t nallow_empty;
     double max_shrink_percent; /* < 0: from settings */
+    /* Make a plan, and carry it out if that was accepted before (preview.h); NULL: no plan. Must outlive the resync. */
+    const struct preview_opts *preview;
 };
 
 struct resource_error {
@@ -42,6 +45,8 @@ struct resync_report {
     bool ok;
     bool failed; /* the run as a whole failed: mapping unreadable, listing failed ... */
     bool aborted;
+    bool planned;      /* a plan was made and written, nothing else */
+    bool plan_refused; /* it is not the one that was accepted */
     char *failure; /* message when failed */
     int exit_code; /* design.md section 8 */
     struct resource_report *resources;

@@ -9,6 +9,7 @@
 
 struct keycount;
 struct loader;
+struct preview;
 
 struct run {
     struct engine *engine;
@@ -19,6 +20,7 @@ struct run {
     struct schemas *schemas;
     struct keycount *pending; /* keys between the diff and their outcome */
     struct loader *loader;
+    struct preview *preview; /* while a plan is made: nothing is written; else NULL */
     struct resync_report *report;
     void (*changed)(void *arg); /* the report has new numbers */
     void *changed_arg;
