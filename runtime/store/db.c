@@ -423,14 +423,18 @@ static int settle(struct db *d, const struct db_opts *o, struct err *e)
     static const char *const sync[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL",
                                        "PRAGMA synchronous = FULL"};
     int version = 0;
-    if (o->scratch) /* a sort that does not fit goes to a file as well */
-        return exec(d->h, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
-                          " PRAGMA temp_store = FILE", e) < 0 ? e->code : migrate(d, o, 0, e);
+    if (o->scratch)
+        return exec(d->h,
+                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+                    " PRAGMA temp_store = FILE",
+                    e) < 0
+                   ? e->code
+                   : migrate(d, o, 0, e);
     sqlite3_busy_timeout(d->h, BUSY_MS);
     if (identify(d, o, &version, e) < 0 || (!o->read_only && exec(d->h, "PRAGMA journal_mode = WAL", e) < 0) ||
         exec(d->h, sync[o->synchronous < 0 || o->synchronous > 2 ? 1 : o->synchronous], e) < 0 ||
         exec(d->h, "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES, e) < 0 ||
-        exec(d->h, "PRAGMA temp_store = MEMORY", e) < 0)
+        exec(d->h, o->temp_files ? "PRAGMA temp_store = FILE" : "PRAGMA temp_store = MEMORY", e) < 0)
         return e->code;
     return migrate(d, o, version, e);
 }

@@ -20,6 +20,7 @@ struct db_opts {
     int synchronous;               /* 0 off, 1 normal, 2 full */
     bool read_only;
     bool scratch;                  /* for this process alone: the file has no name any more once it is open */
+    bool temp_files;               /* what SQLite keeps for a rollback or a sort goes to files when it is much; else memory */
     bool exclusive;                /* lock file beside it: a second opener gets ERR_BUSY naming the pid */
 };
 

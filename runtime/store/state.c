@@ -113,6 +113,7 @@ int state_open(struct loop *l, const char *dir, const char *identifier, const ch
                         .migrations = migrations,
                         .application_id = APPLICATION_ID,
                         .synchronous = 1,
+                        .temp_files = true, /* a list is cleared at once, however long it is */
                         .exclusive = true};
     struct err mine = {0};
     struct count_job count = {.job = {.run = count_run}};
