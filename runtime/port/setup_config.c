@@ -29,10 +29,12 @@ void setup_config_body(const struct setup *s, struct buf *out)
 static void on_config(void *arg, const struct port_answer *a, const struct err *e)
 {
     struct setup *s = arg;
-    if (!a || a->status >= 400)
+    if (!a || a->status >= 400) {
         setup_fail_answer(s, a, e, "PATCH", "/integration/{id}/config");
-    else
-        setup_end(s, NULL);
+        return;
+    }
+    setup_keep(s, a);
+    setup_end(s, NULL);
 }
 
 static void patch_config(struct setup *s, struct buf *body)

@@ -444,6 +444,7 @@ static void add_entry(struct foreseen *f, const struct seen *s)
 {
     struct spool_entry *x = &f->entries[f->nentries++];
     bool resolved = s->e.text.p != s->mine->text.p;
+    ++*preview_writes(f->p, f->rr->slot);
     *x = (struct spool_entry){
         .group = s->mine->blueprint,
         .name = s->e.identifier,

@@ -55,7 +55,18 @@ void preview_free(struct preview *p)
     for (size_t i = 0; i < p->nnotes; i++)
         free((char *)(uintptr_t)p->notes[i].p);
     free(p->notes);
+    free(p->writes);
     free(p);
+}
+
+size_t *preview_writes(struct preview *p, size_t slot)
+{
+    if (slot >= p->nslots) {
+        p->writes = xrealloc(p->writes, (slot + 1) * sizeof(*p->writes));
+        while (p->nslots <= slot)
+            p->writes[p->nslots++] = 0;
+    }
+    return &p->writes[slot];
 }
 
 void preview_failed(struct preview *p, const struct err *e)

@@ -58,6 +58,10 @@ static void finish(struct applying *a, const struct err *e)
     void (*done)(void *, const struct err *) = a->done;
     void *arg = a->arg;
     loader_free(a->loader);
+    for (size_t i = 0; i < a->n; i++) { /* what was not sent, because the run was aborted or the spool failed */
+        a->resources[i].report->rejected += *preview_writes(p, a->resources[i].slot);
+        *preview_writes(p, a->resources[i].slot) = 0;
+    }
     p->applying = NULL;
     free(a);
     done(arg, e);
@@ -73,6 +77,7 @@ static void on_outcome(void *arg, const struct mapped_entity *e, const struct lo
     struct page *page = w->page;
     struct applying *a = page->a;
     batch_outcome(a->p->run, &a->resources[w->slot], e, o);
+    --*preview_writes(a->p, w->slot);
     free(w);
     if (--page->left)
         return;

@@ -125,6 +125,7 @@ static void drop_writes(struct fold *f, bool unmatched)
     for (size_t i = 0; i < f->nwrites; i++) {
         struct resource_report *r = &f->p->run->report->resources[f->slots[i]];
         *(unmatched ? &r->unmatched : &r->unchanged) += 1;
+        --*preview_writes(f->p, (size_t)f->slots[i]);
         if (f->ndropped == f->cap_dropped) {
             f->cap_dropped = f->cap_dropped ? 2 * f->cap_dropped : PAGE;
             f->dropped = xrealloc(f->dropped, f->cap_dropped * sizeof(*f->dropped));

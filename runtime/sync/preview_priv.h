@@ -34,6 +34,7 @@ struct preview {
     size_t nnotes;
     size_t ndoomed, nheld;
     bool cascades, cascades_accepted;
+    size_t *writes, nslots; /* kept and without outcome, by resource */
     struct err err; /* the first failure of the spool */
     struct totals totals;
     char hash[65];
@@ -43,6 +44,7 @@ struct preview {
     struct applying *applying;
 };
 
+size_t *preview_writes(struct preview *p, size_t slot);
 void preview_failed(struct preview *p, const struct err *e); /* NULL: nothing happened */
 bool preview_is_touched(const struct preview *p, struct str blueprint);
 
@@ -82,5 +84,6 @@ void preview_print(struct preview *p, void (*done)(struct preview *p));
 
 /* preview_text.c: one line for people, as one or more, masked. Pure. */
 void preview_line_text(struct buf *out, struct json line);
-/* A value in at most about 60 characters, with its length where it was cut. */
-void preview_shorten(struct buf *out, struct json v);
+/* A value in at most about 60 characters, with its length where it was cut. other: what it is compared with; of long
+ * texts that begin alike the part around the first difference is shown. */
+void preview_shorten(struct buf *out, struct json v, struct json other);

@@ -16,37 +16,35 @@
 
 #define VALUE_MAX 60   /* characters of a value */
 #define VALUE_SHOWN 50 /* of one that is cut */
+#define CONTEXT 12     /* before the first difference */
 #define ELEMENTS_MAX 8 /* of a list */
 
-/* The character at p if a terminal would obey it: C0, DEL, C1, and the marks that change the direction of writing. */
-static unsigned obeyed(const unsigned char *p, size_t left, size_t *ret_n)
+/* Would a terminal obey the character at p? C0, DEL, C1, and the marks that change the direction of writing. */
+static bool is_obeyed(const unsigned char *p, size_t left, unsigned *ret_c, size_t *ret_n)
 {
+    unsigned c = *p;
     *ret_n = 1;
-    if (*p < 0x20 || *p == 0x7f)
-        return *p ? *p : 0x2400;
-    if (left > 1 && *p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
+    if (left > 1 && *p == 0xc2) {
+        c = p[1];
         *ret_n = 2;
-        return p[1];
-    }
-    if (left > 2 && *p == 0xe2 && (p[1] == 0x80 || p[1] == 0x81)) {
-        unsigned c = 0x2000u | (unsigned)(p[1] & 1) << 6 | (p[2] & 0x3fu);
+    } else if (left > 2 && *p == 0xe2 && (p[1] == 0x80 || p[1] == 0x81)) {
+        c = 0x2000u | (unsigned)(p[1] & 1) << 6 | (p[2] & 0x3fu);
         *ret_n = 3;
-        if (c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
-            return c;
     }
-    return 0;
+    *ret_c = c;
+    return *ret_n == 1 ? c < 0x20 || c == 0x7f
+           : *ret_n == 2 ? c >= 0x80 && c <= 0x9f
+                         : c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 static void add_plain(struct buf *out, struct str s)
 {
-    for (size_t i = 0, n; i < s.n;) {
-        unsigned c = obeyed((const unsigned char *)s.p + i, s.n - i, &n);
-        if (c) {
+    unsigned c;
+    for (size_t i = 0, n; i < s.n; i += n) {
+        if (is_obeyed((const unsigned char *)s.p + i, s.n - i, &c, &n))
             buf_addf(out, "\\u%04x", c);
-            i += n;
-        } else {
-            buf_addc(out, s.p[i++]);
-        }
+        else
+            buf_add(out, s.p + i, n);
     }
 }
 
@@ -60,27 +58,52 @@ static struct str first(struct str s, size_t n)
     return (struct str){s.p, i};
 }
 
-void preview_shorten(struct buf *out, struct json v)
+/* What two texts have in common at the beginning, but for the last characters of it. */
+static struct str common(struct str a, struct str b)
+{
+    size_t n = 0;
+    while (n < a.n && n < b.n && a.p[n] == b.p[n])
+        n++;
+    for (size_t chars = 0; n > 0 && chars < CONTEXT; n--)
+        chars += ((unsigned char)a.p[n - 1] & 0xc0) != 0x80;
+    while (n > 0 && n < a.n && ((unsigned char)a.p[n] & 0xc0) == 0x80)
+        n--;
+    return (struct str){a.p, n};
+}
+
+static void shorten_text(struct buf *out, struct str s, struct str other)
 {
     struct buf text;
+    size_t n = utf8_count(s), left = n;
     buf_init(&text, BUF_NO_LIMIT);
-    struct str s = json_str(v);
-    size_t n = 0;
-    if (!s.p) {
-        json_write(&text, v);
-        n = utf8_count(buf_str(&text));
-    } else if ((n = utf8_count(s)) > VALUE_MAX) {
-        json_quote(&text, first(s, VALUE_SHOWN));
-        text.n--; /* the quote comes behind the dots */
-    } else {
-        json_quote(&text, s);
+    struct str rest = s;
+    if (n > VALUE_MAX && other.n) {
+        size_t skip = common(s, other).n;
+        rest = (struct str){s.p + skip, s.n - skip};
+        left = utf8_count(rest);
     }
-    if (n <= VALUE_MAX)
-        add_plain(out, buf_str(&text));
-    else
-        add_plain(out, s.p ? buf_str(&text) : first(buf_str(&text), VALUE_SHOWN));
+    json_quote(&text, n > VALUE_MAX ? first(rest, VALUE_SHOWN) : rest);
+    buf_adds(out, left < n ? "\"..." : "\"");
+    add_plain(out, (struct str){text.p + 1, text.n - 2});
+    buf_adds(out, n > VALUE_MAX && left > VALUE_SHOWN ? "...\"" : "\"");
     if (n > VALUE_MAX)
-        buf_addf(out, "...%s (%zu characters)", s.p ? "\"" : "", n);
+        buf_addf(out, " (%zu characters)", n);
+    buf_done(&text);
+}
+
+void preview_shorten(struct buf *out, struct json v, struct json other)
+{
+    if (json_is_str(v)) {
+        shorten_text(out, json_str(v), json_str(other));
+        return;
+    }
+    struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    json_write(&text, v);
+    size_t n = utf8_count(buf_str(&text));
+    add_plain(out, n > VALUE_MAX ? first(buf_str(&text), VALUE_SHOWN) : buf_str(&text));
+    if (n > VALUE_MAX)
+        buf_addf(out, "... (%zu characters)", n);
     buf_done(&text);
 }
 
@@ -89,17 +112,17 @@ static void add_elements(struct buf *out, struct json list, char sign)
     size_t n = 0;
     for (struct json_iter it = json_iter(list); json_next(&it) && n < ELEMENTS_MAX; n++) {
         buf_addf(out, " %c", sign);
-        preview_shorten(out, it.val);
+        preview_shorten(out, it.val, JSON_NONE);
     }
     if (json_len(list) > n)
         buf_addf(out, " %c%zu more", sign, json_len(list) - n);
 }
 
-static void add_side(struct buf *out, struct json v)
+static void add_side(struct buf *out, struct json v, struct json other)
 {
     buf_addc(out, ' ');
     if (v.v)
-        preview_shorten(out, v);
+        preview_shorten(out, v, other);
     else
         buf_adds(out, "(none)");
 }
@@ -107,7 +130,8 @@ static void add_side(struct buf *out, struct json v)
 static void add_field(struct buf *out, struct json field, bool update)
 {
     struct json added = json_get_c(field, "added"), removed = json_get_c(field, "removed"),
-                search = json_get_c(field, "search");
+                search = json_get_c(field, "search"), before = json_get_c(field, "before"),
+                after = json_get_c(field, "after");
     buf_adds(out, "      ");
     add_plain(out, json_str(json_get_c(field, "path")));
     buf_addc(out, ':');
@@ -117,13 +141,13 @@ static void add_field(struct buf *out, struct json field, bool update)
         if (json_len(added) == 0 && json_len(removed) == 0)
             buf_adds(out, " in another order");
     } else {
-        if (update || json_get_c(field, "before").v) {
-            add_side(out, json_get_c(field, "before"));
+        if (update || before.v) {
+            add_side(out, before, after);
             buf_adds(out, " ->");
         }
         if (search.v)
             buf_adds(out, " whatever is found by");
-        add_side(out, search.v ? search : json_get_c(field, "after"));
+        add_side(out, search.v ? search : after, search.v ? JSON_NONE : before);
     }
     buf_addc(out, '\n');
 }
@@ -183,7 +207,7 @@ static void add_line(struct buf *out, struct json line)
     add_plain(out, entity ? json_str(json_get_c(line, "blueprint")) : type);
     buf_adds(out, search.v ? " by search " : entity ? "/" : " ");
     if (search.v)
-        preview_shorten(out, search);
+        preview_shorten(out, search, JSON_NONE);
     else
         add_plain(out, json_str(json_get_c(line, "identifier")));
     add_remark(out, line);

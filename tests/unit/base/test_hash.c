@@ -11,6 +11,7 @@
 
 #include "base/keyset.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 
 static void reference(const void *p, size_t n, unsigned char out[16])
 {
@@ -183,9 +184,33 @@ static void keys_that_are_no_hashes_work_too(void **state)
     keyset_free(s);
 }
 
+static void test_sha256(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *hex;
+    } known[] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        char hex[65];
+        struct sha256 *h = sha256_new();
+        for (const char *p = known[i].text; *p; p++) /* in pieces */
+            sha256_add(h, (struct str){p, 1});
+        sha256_add(h, STR_NULL);
+        sha256_end(h, hex);
+        sha256_free(h);
+        assert_string_equal(hex, known[i].hex);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sha256),
         cmocka_unit_test(the_hash_is_siphash),
         cmocka_unit_test(pieces_do_not_matter),
         cmocka_unit_test(entity_keys_do_not_run_together),

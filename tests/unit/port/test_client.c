@@ -244,6 +244,37 @@ static void a_429_stops_everybody_for_the_named_time(void **state)
     assert_int_equal(g.status, 200);
 }
 
+static void a_port_that_only_reads(void **state)
+{
+    (void)state;
+    struct got g[4] = {0};
+    fake_on((struct rule){"GET /v1/a", 200, NULL});
+    fake_on((struct rule){"POST /v1/", 200, NULL});
+    port_read_only(fake.port, true);
+    fake_send("POST", "/blueprints", "{}", &g[0]);
+    fake_send("DELETE", "/a", NULL, &g[1]);
+    fake_send("GET", "/a", NULL, &g[2]);
+    struct port_request r = {.method = "POST", .path = "/entities/search", .reads = true};
+    buf_init(&r.body, BUF_NO_LIMIT);
+    port_send(fake.port, &r, fake_got, &g[3]);
+    assert_int_equal(g[0].done, 0); /* never from inside */
+    for (int i = 0; i < 4; i++)
+        fake_until(&g[i].done, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(g[i].err.code, ERR_INVAL);
+        assert_int_equal(g[i].status, 0);
+    }
+    assert_contains(g[0].err.msg, "POST /blueprints was not sent");
+    assert_int_equal(g[2].status + g[3].status, 400);
+    for (size_t i = 0; i < fake.n; i++)
+        assert_true(strstr(fake.seen[i].line, "GET ") || strstr(fake.seen[i].line, "/search") ||
+                    strstr(fake.seen[i].line, "/auth/"));
+    port_read_only(fake.port, false);
+    fake_send("POST", "/blueprints", "{}", &g[0]);
+    fake_until(&g[0].done, 2);
+    assert_int_equal(g[0].status, 200);
+}
+
 static void plain_posts_and_500s_are_not_repeated(void **state)
 {
     (void)state;
@@ -405,6 +436,7 @@ int main(void)
         T(wrong_credentials_fail_at_once),
         T(a_503_is_repeated),
         T(a_429_stops_everybody_for_the_named_time),
+        T(a_port_that_only_reads),
         T(plain_posts_and_500s_are_not_repeated),
         T(no_more_in_flight_than_the_window_allows),
         T(a_cancelled_call_does_not_call_back),

@@ -4,6 +4,7 @@
 #include "port/integration_priv.h"
 #include "port/setup_docs.h"
 #include "json/compare.h"
+#include "json/write.h"
 
 #define I "/v1/integration/my%20jira"
 #define READ "GET " I "?oceanCoreVersion=" PORT_CORE_VERSION "&isPolling=false"
@@ -517,6 +518,108 @@ static void on_mapping(void *arg, struct mapping_doc *m, const struct err *e)
     on_setup(NULL, e);
 }
 
+/* ---- Without writing ---- */
+
+static struct port_setup_plan plan;
+static char planned_text[512];
+
+/* "+integration my jira; ~blueprint a; " */
+static const char *planned(struct port_setup_opts o)
+{
+    port_setup_plan_done(&plan);
+    o.plan = &plan;
+    run_well(o);
+    assert_int_equal(writes(), 0);
+    planned_text[0] = 0;
+    for (size_t i = 0; i < plan.n; i++) {
+        size_t used = strlen(planned_text);
+        snprintf(planned_text + used, sizeof(planned_text) - used, "%s%s %s; ", plan.changes[i].before.v ? "~" : "+",
+                 plan.changes[i].type, plan.changes[i].identifier);
+    }
+    return planned_text;
+}
+
+static void assert_config(const char *want)
+{
+    struct buf text;
+    buf_init(&text, BUF_NO_LIMIT);
+    struct json_doc *d = mapping_unmarked(plan.config);
+    json_write(&text, json_root(d));
+    assert_json_equal(buf_cstr(&text), want);
+    buf_done(&text);
+    json_unref(d);
+}
+
+static void a_first_start_is_planned(void **state)
+{
+    (void)state;
+    def->actions = parse("[{\"identifier\":\"act\"}]");
+    def->scorecards = parse("[{\"blueprint\":\"a\",\"data\":[{\"identifier\":\"s1\"}]}]");
+    def->pages = parse("[{\"identifier\":\"page\"}]");
+    assert_string_equal(planned(usual), "+blueprint a; +blueprint b; +action act; +scorecard a/s1; +page page; "
+                                        "+integration my jira; +mapping my jira; ");
+    assert_config(MAPPING);
+    port_setup_plan_done(&plan);
+}
+
+static void nothing_is_planned_where_nothing_is_to_do(void **state)
+{
+    (void)state;
+    fake_on((struct rule){"GET " I "?", 200, DONE_DOC(OTHER_MAPPING)});
+    assert_string_equal(planned(usual), "");
+    assert_config(OTHER_MAPPING);
+    assert_string_equal(planned((struct port_setup_opts){.initialize_resources = false}), "");
+    port_setup_plan_done(&plan);
+}
+
+static void what_would_be_replaced_is_planned(void **state)
+{
+    (void)state;
+    fake_on((struct rule){"GET " I "?", 200, DOC(OTHER_MAPPING, "true", "\"dsp\"")});
+    fake_on((struct rule){"GET /v1/blueprints/a", 200,
+                          "{\"ok\":true,\"blueprint\":{\"identifier\":\"a\",\"title\":\"Old\",\"createdAt\":\"x\","
+                          "\"schema\":{\"properties\":{}}}}"});
+    assert_string_equal(planned((struct port_setup_opts){.initialize_resources = true, .embedded = true}),
+                        "~blueprint a; +blueprint b; ~integration my jira; ~mapping my jira; ");
+    assert_config(MAPPING);
+    const struct port_setup_change *a = &plan.changes[0];
+    assert_string_equal(json_str(json_get_c(a->before, "title")).p, "Old");
+    assert_null(json_get_c(a->before, "createdAt").v); /* only what is written */
+    assert_string_equal(json_str(json_get_c(a->after, "title")).p, "A");
+    port_setup_plan_done(&plan);
+}
+
+static void an_empty_origin_is_planned(void **state)
+{
+    (void)state;
+    planned((struct port_setup_opts){.initialize_resources = true, .origin = "Empty"});
+    assert_string_equal(planned_text, "+integration my jira; +mapping my jira; ");
+    assert_int_equal(json_len(json_get_c(plan.config, "resources")), 0);
+    port_setup_plan_done(&plan);
+}
+
+static void what_port_would_provide_cannot_be_planned(void **state)
+{
+    (void)state;
+    fake.rules[0].body = "{\"ok\":true,\"integrations\":[\"jira\"]}";
+    fake.rules[1].body = "{\"ok\":true,\"organization\":{\"featureFlags\":[\"USE_PROVISIONED_DEFAULTS\"]}}";
+    run((struct port_setup_opts){.initialize_resources = true, .plan = &plan});
+    assert_int_equal(writes(), 0);
+    assert_int_equal(outcome.err.code, ERR_CONFIG);
+    assert_contains(outcome.err.msg, "OCEAN__CREATE_PORT_RESOURCES_ORIGIN");
+    port_setup_plan_done(&plan);
+}
+
+static void a_plan_is_freed_in_the_middle(void **state)
+{
+    (void)state;
+    struct port_setup_opts o = {.def = def, .initialize_resources = true, .plan = &plan};
+    port_setup(fake.port, &o, on_setup, NULL);
+    while (fake.n < 4) /* the answer to the creation is pretended next */
+        loop_turn(fake.loop, true);
+    port_setup_plan_done(&plan);
+}
+
 static void reading_the_mapping(void **state)
 {
     (void)state;
@@ -628,6 +731,12 @@ int main(void)
         T(an_unchanged_inline_definition_writes_nothing),
         T(changed_inline_blueprints_are_applied),
         T(freed_in_the_middle),
+        T(a_first_start_is_planned),
+        T(nothing_is_planned_where_nothing_is_to_do),
+        T(what_would_be_replaced_is_planned),
+        T(an_empty_origin_is_planned),
+        T(what_port_would_provide_cannot_be_planned),
+        T(a_plan_is_freed_in_the_middle),
         T(reading_the_mapping),
         T(resync_states),
         T(examples),
