@@ -36,13 +36,28 @@ static void test_refused(void **state)
     struct run_options o;
     const char *cases[][3] = {{"--onec", "x.lua", NULL},     {"x.lua", "y.lua", NULL},       {"x.lua", "--local", NULL},
                               {"--once=1", "x.lua", NULL},   {"--max-shrink", "200", NULL},  {"--once", NULL, NULL},
-                              {"--max-shrink=x", "x.lua", NULL}};
+                              {"--max-shrink=x", "x.lua", NULL}, {"--plan", "x.lua", NULL},
+                              {"--accept-plan", "x.lua", NULL},  {"--accept-plan=0123456789abcdef012", "x.lua", NULL},
+                              {"--accept-plan=0123456789ABCDEF0123", "x.lua", NULL}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int n = 0;
         while (n < 3 && cases[i][n])
             n++;
         assert_int_equal(parse(&o, n, cases[i]), -1);
     }
+}
+
+static void test_plan(void **state)
+{
+    (void)state;
+    struct run_options o;
+    const char *plan[] = {"--once", "--plan", "x.lua"}, *accept[] = {"--accept-plan", "0123456789abcdef0123", "x.lua"};
+    assert_int_equal(parse(&o, 3, plan), 0);
+    assert_true(o.plan && !o.accept_plan);
+    assert_int_equal(parse(&o, 3, accept), 0);
+    assert_true(!o.plan && !strcmp(o.accept_plan, "0123456789abcdef0123"));
+    const char *both[] = {"--once", "--plan", "--accept-plan=0123456789abcdef0123", "x.lua"};
+    assert_int_equal(parse(&o, 4, both), -1);
 }
 
 static void test_catalog(void **state)
@@ -114,7 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_script_and_flags), cmocka_unit_test(test_refused),     cmocka_unit_test(test_catalog),
-        cmocka_unit_test(test_host_port),        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_host_port),        cmocka_unit_test(test_environment), cmocka_unit_test(test_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
