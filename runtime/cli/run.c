@@ -141,7 +141,7 @@ static void on_ended(void *arg, const struct resync_report *r)
     progress_update(a->progress, r);
     progress_free(a->progress);
     a->progress = NULL;
-    if (!r->planned)
+    if (!r->planned && !a->opts->plan)
         print_report(a, r);
     if ((a->once || r->planned) && !a->signum && !runner_busy(a->runner))
         finish(a, r->exit_code);

@@ -451,6 +451,19 @@ class Usage(Plan):
             self.assertExit(result, 2)
             self.assertSays(result, says)
 
+    def test_stopped(self):
+        """A plan that is stopped by a signal shows nothing and writes nothing"""
+        self.start('ocean.on_resync("issue", function() ocean.yield({ { id = "a" } }) ocean.log.info("waiting") ocean.sleep(60) end)\n')
+        mark = self.port.mark()
+        proc = subprocess.Popen([OCEAN_RUN, "--once", "--plan", "--state", self.mine.state, self.mine.path], text=True,
+                                env=ocean_env(self.port.url), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while "waiting" not in proc.stderr.readline():
+            self.assertIsNone(proc.poll())
+        proc.send_signal(signal.SIGINT)
+        out, err = proc.communicate(timeout=20 * SLOW)
+        self.assertEqual((proc.returncode, out), (130, ""), err)
+        self.assertOnlyAsked(mark, err)
+
     def test_unreachable(self):
         """Port cannot be asked: exit 1, no plan"""
         self.start(list_handler("issue", items(1)))

@@ -289,7 +289,7 @@ static void what_is_held_back_is_released(void **state)
     assert_int_equal(r->f.held_back, 0);
     assert_int_equal(r->f.complete_hooks, 1);
     /* And from now on 20 is what is on record. */
-    r->f.fake.owned = NULL;
+    owned(&r->f, "[]");
     owned_like_items(&r->f, "issue", "i", 0, 20);
     give(r, "issue", items("i", 0, 15));
     run_resync(&r->f);
