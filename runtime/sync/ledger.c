@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/strmap.h"
 
-enum { PRODUCED = 1, TARGET = 2, UPDATED = 4, PLANNED = 8, DOOMED = 16, CASCADED = 32, CREATED = 64, HELD = 128 };
+enum { PRODUCED = 1, TARGET = 2, UPDATED = 4, PLANNED = 8, DOOMED = 16, CASCADED = 32, REFUSED = 32, CREATED = 64, HELD = 128 };
 
 struct ledger {
     size_t nresources;
@@ -132,6 +132,8 @@ bool ledger_hold(struct ledger *l, struct key128 key) { return add_flag(l, key, 
 
 bool ledger_cascade(struct ledger *l, struct key128 key) { return add_flag(l, key, CASCADED); }
 
+bool ledger_refuse(struct ledger *l, struct key128 key) { return add_flag(l, key, REFUSED); }
+
 static bool has_flag(const struct ledger *l, struct key128 key, int flag)
 {
     int flags = keyset_get(l->keys, key);
@@ -143,6 +145,8 @@ bool ledger_has(const struct ledger *l, struct key128 key) { return has_flag(l, 
 bool ledger_was_updated(const struct ledger *l, struct key128 key) { return has_flag(l, key, UPDATED); }
 
 bool ledger_is_planned(const struct ledger *l, struct key128 key) { return has_flag(l, key, PLANNED); }
+
+bool ledger_is_refused(const struct ledger *l, struct key128 key) { return has_flag(l, key, REFUSED); }
 
 bool ledger_is_held(const struct ledger *l, struct key128 key) { return has_flag(l, key, HELD); }
 

@@ -38,16 +38,19 @@ void ledger_updated(struct ledger *l, struct str blueprint, struct key128 key);
 void ledger_keep(struct ledger *l, struct key128 key);
 void ledger_exclude(struct ledger *l, struct str blueprint);
 
-/* A write of this entity is part of the plan; it is to be deleted; it goes with one that is. Each tells whether that was
- * known already. */
+/* A write of this entity is part of the plan; it is to be deleted; it goes with one that is; Port refuses to delete it
+ * even if the plan is accepted (one mark for these two: Port cascades or refuses). Each tells whether that was known
+ * already. */
 bool ledger_plan(struct ledger *l, struct key128 key);
 bool ledger_hold(struct ledger *l, struct key128 key); /* to be deleted, but held back */
 bool ledger_doom(struct ledger *l, struct key128 key);
 bool ledger_cascade(struct ledger *l, struct key128 key);
+bool ledger_refuse(struct ledger *l, struct key128 key);
 
 bool ledger_has(const struct ledger *l, struct key128 key); /* produced */
 bool ledger_was_updated(const struct ledger *l, struct key128 key);
 bool ledger_is_planned(const struct ledger *l, struct key128 key);
+bool ledger_is_refused(const struct ledger *l, struct key128 key);
 bool ledger_is_held(const struct ledger *l, struct key128 key);
 bool ledger_is_doomed(const struct ledger *l, struct key128 key);
 bool ledger_is_target(const struct ledger *l, const struct ledger_relation *r, struct str value);

@@ -130,6 +130,7 @@ void preview_doom(struct preview *p, const struct doomed *list, size_t n, void (
             .group = x->blueprint,
             .name = x->identifier,
             .kind = x->rule ? ENTRY_HELD : ENTRY_DELETE,
+            .flags = x->final ? ENTRY_FINAL : 0,
             .key = x->key,
             .after = x->resources,
             .before = str_of(x->rule),

@@ -15,6 +15,7 @@
  *   {"change":"delete",...,"resources":[{"kind":"issue","index":0}]}       they can produce it and did not
  *   {"change":"delete",...,"by":"cascade"}                                 it requires something that is deleted
  *   {"change":"held_back",...,"rule":"empty","resources":[...]}            or shrunken, threshold, required, relations
+ *                                                                          "final":true: accepting does not release it
  *
  * Neither times nor ids of a run are in them, and their order is that of bytes, so that the same world gives the same
  * hash. With `json` lines are written as they are, and at last {"plan":{...}} with totals and hash (README.md).

@@ -5,8 +5,8 @@
  *   Port does not       it refuses to delete what something that stays requires; what is refused stays as well, so the
  *                       list is gone through again until nothing new is refused
  *
- * A deletion cascades only while nothing is held back (reconcile.c). What would go with it if the plan were accepted,
- * which releases what is held back, is followed apart, in rounds of its own.
+ * A deletion cascades only while nothing is held back (reconcile.c). What would happen if the plan were accepted, which
+ * releases what is held back, is followed apart, in rounds of its own, again in one of the two ways.
  *
  * An answer tells how things are now. An entity that the plan writes may depend on something else afterwards: its
  * entries say so. References that are not required are emptied by Port without a line in the plan. */
@@ -33,7 +33,15 @@ struct dependent {
     bool requires[NAMES_GROUP]; /* of the group */
 };
 
-enum phase { REFUSALS, CASCADES, ACCEPTED, ACCEPTED_HELD };
+enum phase {
+    CASCADES, /* Port cascades; then nothing is held back */
+    REFUSALS, /* it does not: what stays as things are */
+    /* and if the plan is accepted, for what goes and for what is held back: */
+    ACCEPTED,
+    ACCEPTED_HELD,
+    FINAL,
+    FINAL_HELD,
+};
 
 struct cascade {
     struct preview *p;
@@ -137,29 +145,32 @@ static bool requires_some(const struct cascade *c, struct str blueprint, struct 
 
 static void add(struct cascade *c, struct str blueprint, struct str identifier, struct key128 key, enum entry_kind kind)
 {
-    bool held = c->phase == ACCEPTED || c->phase == ACCEPTED_HELD;
+    bool held = c->phase >= ACCEPTED;
     c->entries[c->kept] =
         (struct spool_entry){.group = blueprint, .name = identifier, .kind = kind, .key = key, .after = held ? STR("held") : STR_NULL};
     c->names[c->kept++] = (struct spool_name){blueprint, identifier};
     c->found++;
 }
 
+static bool refuses(const struct cascade *c) { return c->phase == REFUSALS || c->phase >= FINAL; }
+
 /* It goes with what it requires, or what it requires stays with it. */
 static void settle(struct cascade *c, const struct dependent *d)
 {
     struct ledger *l = c->p->run->ledger;
-    bool goes = ledger_is_doomed(l, d->key) && !ledger_is_held(l, d->key);
-    if (c->phase != REFUSALS) {
+    bool now = c->phase == REFUSALS;
+    bool goes = ledger_is_doomed(l, d->key) && !(now ? ledger_is_held(l, d->key) : ledger_is_refused(l, d->key));
+    if (!refuses(c)) {
         if (!ledger_is_doomed(l, d->key) && !ledger_cascade(l, d->key))
             add(c, str_of(d->blueprint), str_of(d->identifier), d->key, ENTRY_CASCADE);
         return;
     }
     for (size_t i = 0; i < c->walk.n && !goes; i++) {
         struct key128 key = key128_entity(c->walk.group[i].group, c->walk.group[i].name);
-        if (!d->requires[i] || ledger_hold(l, key))
+        if (!d->requires[i] || (now ? ledger_hold(l, key) : ledger_refuse(l, key)))
             continue;
         add(c, c->walk.group[i].group, c->walk.group[i].name, key, ENTRY_REFUSED);
-        c->refused++;
+        c->refused += now;
     }
 }
 
@@ -206,8 +217,8 @@ static void on_added(void *arg, const struct err *e)
 
 static int list_of(const struct cascade *c, int round)
 {
-    int first = c->phase == ACCEPTED_HELD ? NAMES_HELD : NAMES_DOOMED;
-    return c->phase == REFUSALS ? first : first + 10 * round;
+    int first = c->phase == ACCEPTED_HELD || c->phase == FINAL_HELD ? NAMES_HELD : NAMES_DOOMED;
+    return refuses(c) ? first : first + 10 * round;
 }
 
 static void next_dependent(struct cascade *c)
@@ -223,7 +234,7 @@ static void next_dependent(struct cascade *c)
     }
     c->waiting = 2;
     spool_add(c->p->spool, c->entries, c->kept, on_added, c);
-    spool_add_names(c->p->spool, list_of(c, c->round + 1), c->names, c->phase == REFUSALS ? 0 : c->kept, on_added, c);
+    spool_add_names(c->p->spool, list_of(c, c->round + 1), c->names, refuses(c) ? 0 : c->kept, on_added, c);
 }
 
 static void on_dependents(void *arg, struct json entities, const struct err *e)
@@ -288,7 +299,6 @@ static bool is_required(void *arg, struct key128 key, const struct spool_name *n
 
 static void begin_round(struct cascade *c)
 {
-    c->found = 0;
     names_walk_done(&c->walk);
     names_walk_begin(&c->walk, c->p, list_of(c, c->round), is_required, on_group, c);
     names_walk_next(&c->walk);
@@ -311,6 +321,7 @@ static void begin_phase(struct cascade *c, enum phase phase)
 {
     c->phase = phase;
     c->round = 0;
+    c->found = 0;
     begin_round(c);
 }
 
@@ -318,17 +329,20 @@ static void next_round(struct cascade *c)
 {
     if (c->p->err.code || c->p->run->event->aborted) {
         finish(c);
+    } else if (c->phase == FINAL) { /* one list after the other */
+        c->phase = FINAL_HELD;
+        begin_round(c);
     } else if (c->found) {
         c->round++;
+        c->found = 0;
+        c->phase = c->phase == FINAL_HELD ? FINAL : c->phase;
         begin_round(c);
-    } else if (c->phase == REFUSALS && c->p->cascades_accepted) {
+    } else if (c->phase == REFUSALS) {
         say_refused(c);
-        begin_phase(c, ACCEPTED);
+        begin_phase(c, c->p->cascades_accepted ? ACCEPTED : FINAL);
     } else if (c->phase == ACCEPTED) {
         begin_phase(c, ACCEPTED_HELD);
     } else {
-        if (c->phase == REFUSALS)
-            say_refused(c);
         finish(c);
     }
 }

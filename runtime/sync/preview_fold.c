@@ -25,7 +25,7 @@ struct fold {
     size_t ndropped, cap_dropped;
     struct spool_entry last; /* where to read on; texts owned by group and name */
     /* the entity being collected */
-    bool open, foreign, related, cascade, refused;
+    bool open, foreign, related, cascade, refused, final;
     struct spool_entry doomed; /* kind 0: none; texts owned */
     char *group, *name;
     size_t group_n, name_n;
@@ -191,7 +191,11 @@ static void doomed_line(struct fold *f)
     struct jw w = begin_entity(f, &line, held ? "held_back" : "delete");
     if (held) {
         jw_key_c(&w, "rule");
-        jw_str(&w, f->refused ? STR("required") : x->before);
+        jw_str(&w, x->kind == ENTRY_HELD ? x->before : STR("required"));
+        if (f->final || (x->flags & ENTRY_FINAL)) {
+            jw_key_c(&w, "final");
+            jw_bool(&w, true);
+        }
     }
     jw_key_c(&w, "resources");
     jw_raw(&w, x->after);
@@ -205,7 +209,7 @@ static void doomed_line(struct fold *f)
 static void note_doomed(struct fold *f, const struct spool_entry *x)
 {
     f->doomed = (struct spool_entry){
-        .kind = x->kind, .after = {str_dup(x->after), x->after.n}, .before = {str_dup(x->before), x->before.n}};
+        .kind = x->kind, .flags = x->flags, .after = {str_dup(x->after), x->after.n}, .before = {str_dup(x->before), x->before.n}};
 }
 
 /* What a search finds nothing for now is left out, unless the plan itself writes where it searches. */
@@ -255,7 +259,7 @@ static void close_entity(struct fold *f)
         cascade_line(f);
     change_reset(f->change);
     f->nwrites = 0;
-    f->open = f->foreign = f->related = f->cascade = f->refused = false;
+    f->open = f->foreign = f->related = f->cascade = f->refused = f->final = false;
     f->cascade_rule = STR_NULL;
 }
 
@@ -365,7 +369,10 @@ static void add_entry(struct fold *f, const struct spool_entry *x)
         f->cascade = true;
         f->cascade_rule = x->after.p ? STR("held") : STR_NULL;
         break;
-    case ENTRY_REFUSED: f->refused = true; break;
+    case ENTRY_REFUSED:
+        f->refused |= !x->after.p;
+        f->final |= x->after.p != NULL;
+        break;
     default: note_doomed(f, x); break;
     }
 }

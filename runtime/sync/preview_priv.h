@@ -13,10 +13,12 @@ enum entry_kind {
     ENTRY_DELETE,  /* after: resources */
     ENTRY_HELD,    /* after: resources, before: rule */
     ENTRY_CASCADE, /* after: p NULL, or "held": it goes with something that is held back */
-    ENTRY_REFUSED, /* beside ENTRY_DELETE: Port will not delete it, because something that stays requires it */
+    ENTRY_REFUSED, /* beside DELETE or HELD: something that stays requires it. after: p NULL, or "held": even if the plan
+                      is accepted */
 };
 /* Beside enum entity_flag: */
 #define ENTRY_FOREIGN 0x100u /* somebody else wrote it last */
+#define ENTRY_FINAL 0x200u   /* held back whoever accepts the plan */
 
 enum name_list { NAMES_TARGET, NAMES_DOOMED, NAMES_HELD /* and, in steps of ten, what goes with them */ };
 

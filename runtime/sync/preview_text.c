@@ -176,6 +176,8 @@ static void add_remark(struct buf *out, struct json line)
         buf_adds(out, "  held back");
     if (rule.p)
         buf_addf(out, " (%.*s)", STR_FMT(rule));
+    if (json_is_true(json_get_c(line, "final")))
+        buf_adds(out, ", not released by accepting");
     if (resources.v) {
         buf_adds(out, held ? ", " : "  ");
         add_resources(out, resources);

@@ -207,7 +207,8 @@ static void finish(struct reconcile *r)
 
 static bool in_plan(const struct reconcile *r, struct str blueprint, struct str identifier)
 {
-    return !r->judge.o.accepted || ledger_is_doomed(r->run->ledger, key128_entity(blueprint, identifier));
+    struct key128 key = key128_entity(blueprint, identifier);
+    return !r->judge.o.accepted || (ledger_is_doomed(r->run->ledger, key) && !ledger_is_refused(r->run->ledger, key));
 }
 
 static bool wanted(void *arg, struct str blueprint, struct str identifier)

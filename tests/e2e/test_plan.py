@@ -162,6 +162,44 @@ class Shown(Plan):
         self.assertClean(self.accept(result.hash))
         self.assertEqual((self.identifiers("service"), self.identifiers("task")), (["s1"], ["t1"]))
 
+    def required(self, **mapping):
+        """A task that is held back requires a service that is to be deleted, which requires a host that is, too."""
+        definitions = [blueprint("host"), blueprint("service", None, {"host": {"target": "host", "required": True}}),
+                       blueprint("task", None, {"service": {"target": "service", "required": True}})]
+        mapped = [resource("host", blueprint='"host"'), resource("service", blueprint='"service"', relations={"host": ".on"}),
+                  resource("task", blueprint='"task"', relations={"service": ".of"})]
+        hosts = [{"id": i, "name": "h", "u": "x"} for i in ("h1", "h2", "h3")]
+        services = [{"id": i, "name": "s", "u": "x", "on": f"h{i[1]}"} for i in ("s1", "s2", "s3")]
+        self.start(list_handler("host", hosts) + list_handler("service", services) +
+                   list_handler("task", [{"id": "t1", "name": "t", "u": "x", "of": "s2"}]), mapped, definitions, mapping)
+        self.assertClean(self.ocean(self.mine, self.port))
+        self.mine.rewrite(list_handler("host", hosts[:1]) + list_handler("service", services[:1]) +
+                          'ocean.on_resync("task", function() end)\n')
+
+    def test_required_by_what_is_held_back(self):
+        """What something held back requires is not deleted, unless the plan is accepted"""
+        self.required()
+        shown = self.plan()
+        self.assertIn("! host/h2  held back (required), no longer produced by host-0\n- host/h3  no longer", shown.stdout)
+        self.assertIn("! service/s2  held back (required), no longer produced by service-1\n- service/s3  no", shown.stdout)
+        self.assertIn("! task/t1  held back (empty)", shown.stdout)
+        self.assertIn("plan: 2 to delete, 3 held back, 2 unchanged\n", shown.stdout)
+        self.assertExit(self.ocean(self.mine, self.port), 5)
+        self.assertEqual((self.identifiers("host"), self.identifiers("service"), self.identifiers("task")),
+                         (["h1", "h2"], ["s1", "s2"], ["t1"]))
+        self.assertClean(self.accept(self.plan().hash))
+        self.assertEqual((self.identifiers("host"), self.identifiers("service"), self.identifiers("task")),
+                         (["h1"], ["s1"], []))
+
+    def test_required_without_cascading(self):
+        """deleteDependentEntities: false: what Port will refuse to delete is told"""
+        self.required(deleteDependentEntities=False)
+        self.port.put("task", [{"identifier": "theirs", "relations": {"service": "s3"}}], "port-ocean/other/1/x/exporter")
+        shown = self.plan()
+        self.assertIn("! service/s3  held back (required), not released by accepting, no longer", shown.stdout)
+        self.assertIn("! host/h3  held back (required)", shown.stdout)
+        self.assertIn("4 entities are required by something that stays", shown.stdout)
+
     def test_taken_over(self):
         """An entity that somebody else wrote last is no create"""
         self.start(list_handler("issue", items(1)))
