@@ -316,9 +316,12 @@ static void send_call(struct port_call *c)
 
 void port_read_only(struct port *p, bool on) { p->read_only = on; }
 
+size_t port_refused(const struct port *p) { return p->refused; }
+
 static void refuse(struct port_call *c)
 {
     struct err e;
+    c->port->refused++;
     unlink_call(c);
     ERR(&e, ERR_INVAL, "%s %s was not sent: while a plan is made nothing is written to Port", c->method, c->path);
     finish(c, NULL, &e);

@@ -57,6 +57,7 @@ void port_cancel(struct port_call *c); /* NULL allowed */
 /* While set, whatever is no GET and not marked as reading is refused (ERR_INVAL) instead of sent: a plan writes nothing,
  * whoever asks for it. */
 void port_read_only(struct port *p, bool on);
+size_t port_refused(const struct port *p); /* requests, so far */
 
 /* Error value of an answer: "POST /blueprints/x/entities/bulk answered 422 invalid_request: message". */
 int port_answer_err(const struct port_answer *a, const char *method, const char *path, struct err *e);

@@ -34,7 +34,7 @@ struct port {
     uint64_t pause_until_ms;
     bool pumping;                  /* port_pump is deferred */
     uint64_t calls;                /* made so far */
-    size_t requests;
+    size_t requests, refused;
     struct clock_bounds clock;
     int64_t started_us; /* wall clock, for nextResync */
     struct blueprints *blueprints;

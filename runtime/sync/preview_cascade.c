@@ -367,7 +367,10 @@ static void on_blueprints(void *arg, struct json blueprints, const struct err *e
             if (target.p && json_is_true(json_get_c(rel.val, "required")))
                 add_need(c, target, json_str(json_get_c(it.val, "identifier")), rel.key);
         }
-    begin_phase(c, c->p->cascades ? CASCADES : REFUSALS);
+    if (strmap_count(c->needs) == 0)
+        finish(c);
+    else
+        begin_phase(c, c->p->cascades ? CASCADES : REFUSALS);
 }
 
 static void nothing(void *arg) { finish(arg); }

@@ -245,9 +245,21 @@ static void on_concluded(void *arg, enum preview_verdict v, const struct err *e)
 
 static const char *incomplete(const struct resync *r)
 {
-    return r->state_unknown                  ? "a start handler failed"
-           : resources_failed(r->resources)  ? "a resource had errors"
-                                             : NULL;
+    return r->state_unknown                 ? "a start handler failed"
+           : resources_failed(r->resources) ? "a resource had errors"
+                                            : NULL;
+}
+
+/* What the script writes by itself is no part of the plan and was refused: nobody would make up for it. */
+static void conclude(struct resync *r)
+{
+    static const char why[] = "the script itself wrote to Port, which is refused while a plan is made";
+    const char *reason = incomplete(r);
+    if (port_refused(r->o.engine->port)) {
+        report_fail(&r->report, why);
+        reason = reason ? reason : why;
+    }
+    preview_conclude(r->preview, reason, on_concluded, r);
 }
 
 /* A run of which a part failed ends without complete hooks, whatever it could delete. */
@@ -255,7 +267,7 @@ static void on_reconciled(void *arg)
 {
     struct resync *r = arg;
     if (r->run.preview && !aborted(r))
-        preview_conclude(r->preview, incomplete(r), on_concluded, r);
+        conclude(r);
     else if (incomplete(r))
         finish(r);
     else

@@ -489,6 +489,15 @@ class Usage(Plan):
             self.assertExit(result, 2)
             self.assertSays(result, says)
 
+    def test_a_script_that_writes(self):
+        """What a script would write by itself is refused, and the plan is not complete"""
+        self.start('ocean.on_resync("issue", function()\n  ocean.register({ { identifier = "x", blueprint = "issue" } })\n'
+                   '  return { { id = "a", name = "a" } }\nend)\n')
+        result = self.plan()
+        self.assertExit(result, 4)
+        self.assertIn("while a plan is made nothing is written to Port", result.stdout + result.stderr)
+        self.assertIn("incomplete: ", result.stdout)
+
     def test_stopped(self):
         """A plan that is stopped by a signal shows nothing and writes nothing"""
         self.start('ocean.on_resync("issue", function() ocean.yield({ { id = "a" } }) ocean.log.info("waiting") ocean.sleep(60) end)\n')

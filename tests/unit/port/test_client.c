@@ -265,6 +265,7 @@ static void a_port_that_only_reads(void **state)
         assert_int_equal(g[i].status, 0);
     }
     assert_contains(g[0].err.msg, "POST /blueprints was not sent");
+    assert_int_equal(port_refused(fake.port), 2);
     assert_int_equal(g[2].status + g[3].status, 400);
     for (size_t i = 0; i < fake.n; i++)
         assert_true(strstr(fake.seen[i].line, "GET ") || strstr(fake.seen[i].line, "/search") ||
