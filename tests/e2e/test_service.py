@@ -2,7 +2,7 @@
 import signal
 import time
 
-from lib import Service, list_handler, main, terminate
+from lib import SANITIZED, Service, list_handler, main, terminate
 
 ITEMS = [{"id": "A-1", "name": "One", "u": "u"}]
 SLOW_HANDLER = 'ocean.on_resync("issue", function() ocean.sleep(%s); return {} end)\n'
@@ -135,7 +135,9 @@ class Stopping(Life):
         self.start(SLOW_HANDLER % 600, OCEAN__MAX_WAIT_SECONDS_BEFORE_SHUTDOWN="2")
         self.until(lambda: self.states() == 1)
         self.port.fault({"path": "/**"}, {"type": "hang", "ms": 600000}, count=0)
-        self.assertEqual(self.stop(), 128 + signal.SIGTERM, self.log())
+        code = self.stop()
+        if not SANITIZED:  # what a forced end leaves behind is a leak to a sanitizer, which takes the exit code
+            self.assertEqual(code, 128 + signal.SIGTERM, self.log())
         self.assertIn("not stopped after 2 s", self.log())
 
     def test_setup(self):

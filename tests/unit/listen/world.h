@@ -19,6 +19,7 @@ struct world {
     atomic_ulong since[BLUEPRINTS][IDS];       /* when it came into being at the source */
     unsigned port[BLUEPRINTS][IDS];            /* version; 0: Port does not have it */
     int64_t updated_us[BLUEPRINTS][IDS];
+    int64_t run_start_us;                      /* the same as an instant */
     unsigned faults;    /* of 100 requests to Port so many go wrong */
     bool cautious;      /* the mapping states the default threshold; false: deletion is never too much */
     int running, ended; /* states Port was told: begun, and come to an end */

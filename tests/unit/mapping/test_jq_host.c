@@ -87,7 +87,11 @@ static void loses_only_the_culprit(void **state)
     assert_int_equal(c.rc, 0);
     expect(&c, 0, JQ_VALUE, "1");
     expect(&c, 1, JQ_VALUE, "2");
+#ifdef OCEAN_SAN /* no limit of the address space then: newer builds of libjq give up by themselves, older ones die */
+    assert_true(c.answers[2].what == JQ_KILLED || c.answers[2].what == JQ_ERROR);
+#else
     expect(&c, 2, JQ_KILLED, NULL);
+#endif
     expect(&c, 3, JQ_VALUE, "3");
     expect(&c, 4, JQ_KILLED, NULL);
     expect(&c, 5, JQ_VALUE, "4");
