@@ -271,6 +271,7 @@ static int listen_on(struct catalog *c, const struct catalog_opts *o, struct err
     struct http_server_opts http = {.host = c->host,
                                     .port = o->port,
                                     .max_connections = 1024,
+                                    .head_memory = (size_t)256 << 10,
                                     .body_limit = rest_body_limit,
                                     .handle = rest_handle,
                                     .arg = c};

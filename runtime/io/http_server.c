@@ -308,7 +308,7 @@ static struct MHD_Daemon *daemon_start(struct http_server *s, int fd)
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)s->opts.max_connections + HTTP_RESERVE,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->opts.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        CONN_MEMORY, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)16384, MHD_OPTION_END);
+        s->opts.head_memory, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)16384, MHD_OPTION_END);
 }
 
 /* Descriptors for `n` connections, as far as the system gives them: returns how many connections there can be. */
@@ -333,6 +333,8 @@ static void defaults(struct http_server_opts *o)
     o->max_connections = files_for(o->max_connections > 0 ? o->max_connections : 512);
     if (o->max_body == 0)
         o->max_body = (size_t)1 << 20;
+    if (o->head_memory == 0)
+        o->head_memory = CONN_MEMORY;
     if (o->read_deadline_ms <= 0)
         o->read_deadline_ms = 60000;
     if (o->idle_timeout_s <= 0)

@@ -27,6 +27,8 @@ struct http_server_opts {
      * as far as the system allows, and this number lowered to what it allows. */
     int max_connections;
     size_t max_body;         /* 0: 1 MiB; larger requests get 413 as JSON and the connection survives (drained up to 16 MiB) */
+    size_t head_memory;      /* request line and headers of a connection; 0: 64 KiB. More costs throughput; beyond it the
+                              * library answers 414 or 431 by itself, in HTML */
     int read_deadline_ms;    /* headers and body together; 0: 60,000 */
     int idle_timeout_s;      /* keep-alive; 0: 75 */
     /* Body limit for this request, before the body is read; NULL: max_body. */
